@@ -1,0 +1,49 @@
+"""Cluster with Gaussian mixtures fitted by EM: photos, digits, report figures.
+
+Names are imported when they are first used, so that `import segment` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from segment._version import __version__
+
+if TYPE_CHECKING:
+    from segment.mixture import EMResult, GaussianMixture, Parameters, Samples, fit_em, fit_mixture
+    from segment.photo import PhotoSegmentation, segment_photo
+
+# Public name -> the room that defines it.
+_HOME = {
+    "EMResult": "segment.mixture",
+    "GaussianMixture": "segment.mixture",
+    "Parameters": "segment.mixture",
+    "Samples": "segment.mixture",
+    "fit_em": "segment.mixture",
+    "fit_mixture": "segment.mixture",
+    "PhotoSegmentation": "segment.photo",
+    "segment_photo": "segment.photo",
+}
+
+__all__ = [
+    "EMResult",
+    "GaussianMixture",
+    "Parameters",
+    "PhotoSegmentation",
+    "Samples",
+    "__version__",
+    "fit_em",
+    "fit_mixture",
+    "segment_photo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'segment' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,47 @@
+"""The one place that decides how kernels are compiled.
+
+Numba's on-disk cache keys a kernel by its own file; it does not notice an edit in another file. A
+kernel file is therefore self-contained: it calls no kernel of another file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numba
+
+
+def _cached(options: dict[str, Any], function: Callable[..., Any]) -> Any:
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:
+        # No folder that the cache could be written to: compile afresh in every process.
+        return numba.njit(**options)(function)
+
+
+def kernel(
+    function: Callable[..., Any] | None = None,
+    *,
+    fastmath: Iterable[str] = (),
+    inline: bool = False,
+) -> Any:
+    """Compile a function without the GIL and cache it on disk.
+
+    Parameters
+    ----------
+    fastmath : iterable of {"nsz", "arcp", "contract", "afn", "reassoc"}
+        Named liberties that a measurement has justified. "nnan" and "ninf" are never allowed: log
+        space needs both values.
+    inline : bool
+        Ask LLVM to inline the function into its callers, which keep their own liberties.
+    """
+    flags = set(fastmath)
+    if forbidden := flags - {"nsz", "arcp", "contract", "afn", "reassoc"}:
+        raise ValueError(f"fastmath flags {sorted(forbidden)} would break log space")
+    options: dict[str, Any] = {"nogil": True, "fastmath": flags or False, "error_model": "numpy"}
+    if inline:
+        options["forceinline"] = True
+    if function is not None:
+        return _cached(options, function)
+    return lambda inner: _cached(options, inner)

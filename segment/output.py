@@ -1,0 +1,91 @@
+"""Writing results so that nothing is ever half-written, and naming the versions that made them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from segment._version import __version__
+from segment.errors import OutputError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that becomes `path` on success and vanishes on failure.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the output shall stand. Missing folders are made. The temporary name keeps the suffix,
+        since writers choose their format by it.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made or written to, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
+        except OutputError:
+            raise
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OutputError(
+                f"{path}: cannot be written ({reason}); choose a folder you may write to, with space left"
+            ) from error
+    finally:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def to_plain(value: Any) -> Any:
+    """Turn arrays, numpy scalars, paths and non-finite numbers into what JSON knows."""
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        return to_plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value
+
+
+def json_text(value: Any, indent: int | None = 2) -> str:
+    """Serialise `value` as strict JSON (no NaN), in the order given."""
+    return json.dumps(to_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write `value` as strict, readable JSON, atomically."""
+    write_text(path, json_text(value) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this package and of the libraries that its numbers depend on."""
+    found = {"segment": __version__}
+    for name in ("numpy", "numba", "scipy", "scikit-learn", "scikit-image", "pillow", "matplotlib"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
