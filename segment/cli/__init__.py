@@ -12,6 +12,7 @@ from segment._version import __version__
 # fast: a command's module, and all that it imports, is loaded only when that command runs.
 COMMANDS = {
     "photo": ("segment.cli.photo:photo", "Segment color photos by a Gaussian mixture of their colors."),
+    "datasets": ("segment.cli.datasets:datasets", "List, fetch and verify data sets."),
 }
 
 

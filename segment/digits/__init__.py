@@ -1,0 +1,1 @@
+"""Cluster handwritten digits: images -> features -> mixture -> graph -> scores."""
