@@ -1,0 +1,185 @@
+"""Merge the components of a mixture that model one cluster together.
+
+A mixture with more components than clusters follows shapes that no single Gaussian has. Which components
+belong together is read from the responsibilities alone: overlapping components share samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from segment.errors import DataError
+
+
+@dataclass(frozen=True)
+class MergeStep:
+    """One merge of a hierarchy: clusters `first` < `second` become `first` (numbered as components)."""
+
+    first: int
+    second: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Merging:
+    """Components grouped into clusters.
+
+    Attributes
+    ----------
+    groups : (n_components,) int32 ndarray
+        Cluster of each component, numbered by first appearance.
+    overlap : (n_components, n_components) float64 ndarray
+        Posterior overlap of the components, 1 on the diagonal.
+    steps : tuple of MergeStep
+        The merges in order, for the hierarchical methods; empty for "overlap".
+    """
+
+    groups: np.ndarray
+    overlap: np.ndarray
+    steps: tuple[MergeStep, ...]
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters after merging."""
+        return int(self.groups.max()) + 1
+
+    def merge(self, responsibilities: np.ndarray) -> np.ndarray:
+        """Sum the responsibilities of merged components, (n, n_components) -> (n, n_clusters)."""
+        return responsibilities @ np.eye(self.n_clusters, dtype=responsibilities.dtype)[self.groups]
+
+
+def merge_components(
+    responsibilities: np.ndarray,
+    n_clusters: int,
+    method: str = "overlap",
+    *,
+    sample_weight: np.ndarray | None = None,
+    random_state: int = 0,
+) -> Merging:
+    """Merge the components of a mixture to `n_clusters` clusters.
+
+    Parameters
+    ----------
+    responsibilities : (n, n_components) ndarray
+        Posterior probabilities of the components, rows summing to one; a sample of the rows serves.
+    n_clusters : int
+    method : "overlap", "demp" or "entropy"
+        "overlap": spectral clustering of the components on their posterior overlap. "demp": merge, step by
+        step, the pair with the highest directly estimated misclassification probability [1]_. "entropy":
+        merge the pair that lowers the entropy of the responsibilities most [2]_.
+    sample_weight : (n,) ndarray, optional
+        Multiplicity of each row.
+    random_state : int
+        Seed of the k-means inside "overlap".
+
+    Raises
+    ------
+    DataError
+        If `method` is unknown or `n_clusters` is not between 1 and the number of components.
+
+    References
+    ----------
+    .. [1] Hennig (2010), "Methods for merging Gaussian mixture components", Adv. Data Anal. Classif. 4, 3-34.
+    .. [2] Baudry, Raftery, Celeux, Lo & Gottardo (2010), "Combining mixture components for clustering",
+       JCGS 19(2), 332-353.
+    """
+    if method not in MERGE_METHODS:
+        raise DataError(f"merge method {method!r}; allowed are {', '.join(MERGE_METHODS)}")
+    n_components = responsibilities.shape[1]
+    if not 1 <= n_clusters <= n_components:
+        raise DataError(
+            f"{n_clusters} clusters from {n_components} components; allowed are 1 to {n_components}"
+        )
+    posterior = np.asarray(responsibilities, np.float64)
+    weight = np.ones(len(posterior)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    overlap = posterior_overlap(posterior, weight)
+    groups, steps = MERGE_METHODS[method](posterior, weight, overlap, n_clusters, random_state)
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    numbered = np.argsort(np.argsort(first))[inverse]
+    return Merging(numbered.astype(np.int32), overlap, steps)
+
+
+def posterior_overlap(responsibilities: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
+    """Return the cosine between the components' columns of responsibilities, (K, K)."""
+    products = responsibilities.T @ (responsibilities * sample_weight[:, None])
+    length = np.sqrt(np.diag(products))
+    # A component that owns no sample overlaps with nothing.
+    scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+    overlap = products * scale[:, None] * scale
+    np.fill_diagonal(overlap, 1.0)
+    return overlap
+
+
+def _by_overlap(
+    posterior: np.ndarray, weight: np.ndarray, overlap: np.ndarray, n_clusters: int, random_state: int
+) -> tuple[np.ndarray, tuple[MergeStep, ...]]:
+    from sklearn.cluster import SpectralClustering
+
+    if n_clusters in (1, len(overlap)):
+        return np.arange(len(overlap)) % n_clusters, ()
+    # The faintest link keeps the graph connected, which the spectral embedding asks for.
+    model = SpectralClustering(n_clusters, affinity="precomputed", n_init=20, random_state=random_state)
+    return model.fit_predict(np.maximum(overlap, 1e-12)), ()
+
+
+def _demp_scores(
+    posterior: np.ndarray, weight: np.ndarray, scores: np.ndarray | None, changed: int
+) -> np.ndarray:
+    """Return, for every pair, the larger probability that one's samples are assigned to the other."""
+    assigned = np.eye(posterior.shape[1])[posterior.argmax(axis=1)] * weight[:, None]
+    mass = np.maximum(weight @ posterior, np.finfo(float).tiny)
+    confused = assigned.T @ posterior / mass
+    return np.maximum(confused, confused.T)
+
+
+def _entropy_scores(
+    posterior: np.ndarray, weight: np.ndarray, scores: np.ndarray | None, changed: int
+) -> np.ndarray:
+    """Return, for every pair, by how much merging it lowers the entropy of the responsibilities.
+
+    Only pairs with the `changed` component differ from the `scores` of the step before.
+    """
+    from scipy.special import xlogy
+
+    n = posterior.shape[1]
+    own = weight @ xlogy(posterior, posterior)
+    first = scores is None
+    scores = np.zeros((n, n)) if scores is None else scores
+    for i in range(n) if first else [changed]:
+        others = slice(i + 1, n) if first else slice(0, n)
+        sums = posterior[:, others] + posterior[:, i, None]
+        scores[i, others] = scores[others, i] = weight @ xlogy(sums, sums) - own[i] - own[others]
+    return scores
+
+
+def _hierarchy(score_pairs: Callable[..., np.ndarray]) -> Callable:
+    """Return the method that merges the pair of highest score until `n_clusters` are left."""
+
+    def merge(
+        posterior: np.ndarray, weight: np.ndarray, overlap: np.ndarray, n_clusters: int, random_state: int
+    ) -> tuple[np.ndarray, tuple[MergeStep, ...]]:
+        names = list(range(posterior.shape[1]))
+        groups, steps, scores, i = np.arange(len(names)), [], None, 0
+        while len(names) > n_clusters:
+            scores = score_pairs(posterior, weight, scores, i)
+            upper = np.where(np.triu(np.ones_like(scores, dtype=bool), 1), scores, -np.inf)
+            i, j = (int(index) for index in np.unravel_index(upper.argmax(), upper.shape))
+            steps.append(MergeStep(names[i], names[j], float(scores[i, j])))
+            groups[groups == names.pop(j)] = names[i]
+            merged = posterior[:, i] + posterior[:, j]
+            posterior = np.delete(posterior, j, axis=1)
+            posterior[:, i] = merged
+            scores = np.delete(np.delete(scores, j, axis=0), j, axis=1)
+        return groups, tuple(steps)
+
+    return merge
+
+
+MERGE_METHODS: dict[str, Callable] = {
+    "overlap": _by_overlap,
+    "demp": _hierarchy(_demp_scores),
+    "entropy": _hierarchy(_entropy_scores),
+}

@@ -1,0 +1,105 @@
+"""Merging components: hand-computed toys, and shapes that no single Gaussian has."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segment.errors import DataError
+from segment.mixture.merging import MERGE_METHODS, merge_components, posterior_overlap
+
+# Components 0 and 2 share their samples, 1 and 3 share theirs.
+PAIRS = np.array(
+    [[0.5, 0.0, 0.5, 0.0]] * 3
+    + [[0.4, 0.0, 0.6, 0.0]] * 2
+    + [[0.0, 0.7, 0.0, 0.3]] * 2
+    + [[0.0, 0.4, 0.0, 0.6]] * 2
+    + [[0.49, 0.01, 0.5, 0.0]]
+)
+
+
+@pytest.mark.parametrize("method", MERGE_METHODS)
+def test_components_that_share_samples_are_merged(method):
+    merging = merge_components(PAIRS, 2, method)
+    assert merging.groups.tolist() == [0, 1, 0, 1]
+    assert np.allclose(merging.merge(PAIRS)[0], [1.0, 0.0])
+    assert np.allclose(merging.merge(PAIRS).sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("method", MERGE_METHODS)
+@pytest.mark.parametrize("n_clusters", [1, 3, 4])
+def test_the_number_of_clusters_is_as_asked(method, n_clusters):
+    merging = merge_components(PAIRS, n_clusters, method)
+    assert merging.n_clusters == n_clusters
+    assert merging.groups[0] == 0
+
+
+def test_overlap_is_the_cosine_of_the_columns():
+    T = np.array([[1.0, 0.0], [0.5, 0.5]])
+    # Columns (1, .5) and (0, .5): products .25, lengths sqrt(1.25) and .5.
+    assert posterior_overlap(T, np.ones(2))[0, 1] == pytest.approx(0.25 / (np.sqrt(1.25) * 0.5))
+
+
+def test_an_empty_component_overlaps_with_nothing():
+    T = np.array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
+    overlap = posterior_overlap(T, np.ones(2))
+    assert overlap[2].tolist() == [0.0, 0.0, 1.0]
+    for method in MERGE_METHODS:
+        assert merge_components(T, 2, method).n_clusters == 2
+
+
+def test_demp_score_is_the_misclassification_probability():
+    # Rows 1 and 2 are assigned to 0; component 1 has .4 + .1 of its 1.5 there.
+    T = np.array([[0.6, 0.4], [0.9, 0.1], [0.0, 1.0]])
+    step = merge_components(T, 1, "demp").steps[0]
+    assert (step.first, step.second) == (0, 1)
+    assert step.score == pytest.approx(0.5 / 1.5)
+
+
+def test_entropy_score_is_the_entropy_lost():
+    T = np.array([[0.5, 0.5, 0.0], [0.25, 0.0, 0.75]])
+    steps = merge_components(T, 1, "entropy").steps
+    assert (steps[0].first, steps[0].second) == (0, 1)
+    assert steps[0].score == pytest.approx(np.log(2))
+    # What is left: row 2 with (.25, .75).
+    assert steps[1].score == pytest.approx(-0.25 * np.log(0.25) - 0.75 * np.log(0.75))
+
+
+@pytest.mark.parametrize("method", MERGE_METHODS)
+def test_an_integer_weight_equals_repetition(method):
+    rng = np.random.default_rng(0)
+    T = rng.dirichlet(np.full(6, 0.3), 40)
+    weight = rng.integers(1, 4, 40)
+    weighted = merge_components(T, 3, method, sample_weight=weight)
+    repeated = merge_components(np.repeat(T, weight, axis=0), 3, method)
+    assert weighted.groups.tolist() == repeated.groups.tolist()
+    assert [s.score for s in weighted.steps] == pytest.approx([s.score for s in repeated.steps])
+
+
+@given(st.integers(0, 1000), st.integers(2, 7))
+def test_entropy_updates_equal_a_fresh_computation(seed, n_components):
+    """The incremental scores must pick what brute force over all pairs picks, at every step."""
+    T = np.random.default_rng(seed).dirichlet(np.full(n_components, 0.4), 30)
+    columns = {i: T[:, i] for i in range(n_components)}
+
+    def entropy(parts):
+        stacked = np.array(list(parts))
+        return -np.sum(stacked * np.log(np.where(stacked > 0, stacked, 1.0)))
+
+    for step in merge_components(T, 1, "entropy").steps:
+        before = entropy(columns.values())
+        gains = {}
+        for a in columns:
+            for b in columns:
+                if a < b:
+                    rest = [columns[c] for c in columns if c not in (a, b)]
+                    gains[a, b] = before - entropy([*rest, columns[a] + columns[b]])
+        assert step.score == pytest.approx(max(gains.values()), abs=1e-9)
+        assert gains[step.first, step.second] == pytest.approx(max(gains.values()), abs=1e-9)
+        columns[step.first] = columns[step.first] + columns.pop(step.second)
+
+
+@pytest.mark.parametrize(("method", "n_clusters"), [("nearest", 2), ("demp", 0), ("overlap", 5)])
+def test_bad_requests_name_what_is_allowed(method, n_clusters):
+    with pytest.raises(DataError, match="allowed are"):
+        merge_components(PAIRS, n_clusters, method)
