@@ -12,7 +12,10 @@ from typing import Any
 import numba
 
 
-def _cached(options: dict[str, Any], function: Callable[..., Any]) -> Any:
+def _compile(options: dict[str, Any], function: Callable[..., Any]) -> Any:
+    if function.__name__.startswith("_"):
+        # A part of a kernel is stored inside the kernels that call it.
+        return numba.njit(**options)(function)
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:
@@ -26,7 +29,7 @@ def kernel(
     fastmath: Iterable[str] = (),
     inline: bool = False,
 ) -> Any:
-    """Compile a function without the GIL and cache it on disk.
+    """Compile a function without the GIL; cache it on disk unless its name starts with an underscore.
 
     Parameters
     ----------
@@ -43,5 +46,5 @@ def kernel(
     if inline:
         options["forceinline"] = True
     if function is not None:
-        return _cached(options, function)
-    return lambda inner: _cached(options, inner)
+        return _compile(options, function)
+    return lambda inner: _compile(options, inner)

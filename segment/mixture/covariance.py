@@ -1,0 +1,224 @@
+"""The four covariance types, each a class of one small interface.
+
+A type knows the shape of its covariances, how to estimate them from moments, and how to turn them into
+*factors*: inverse Cholesky factors, one a component, that the kernels multiply with. There are two
+families of factors, and of kernels: "full" (K, D, D), lower triangular, and "diag" (K, D).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from segment.errors import DataError
+
+if TYPE_CHECKING:
+    from segment.mixture.moments import Moments
+
+# Where reg_covar = 0 leaves a covariance singular in double precision, its eigenvalues are raised to this
+# share of the data's mean variance: the smallest that survives the rounding of a Cholesky factorisation.
+SINGULAR = 1e-12
+
+
+class CovarianceType(ABC):
+    """Interface of a covariance type, and what all types share.
+
+    Scatters are (K, D, D) or (K, D) by family: second moments about the new means, summed, not averaged.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+
+    @abstractmethod
+    def shape(self, K: int, D: int) -> tuple[int, ...]:
+        """Return the shape of the covariances of K components over D features."""
+
+    @abstractmethod
+    def n_parameters(self, K: int, D: int) -> int:
+        """Return the number of free covariance parameters."""
+
+    @abstractmethod
+    def pool(self, scatters: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return the maximum-likelihood covariances of scatters over `counts` samples."""
+
+    @abstractmethod
+    def spread(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
+        """Return one covariance a component, (K, D, D) or (K, D) by family."""
+
+    @abstractmethod
+    def regularise(self, covariances: np.ndarray, reg: float, floor: float) -> np.ndarray:
+        """Add `reg` to every variance, then raise what is still singular to `floor`."""
+
+    @abstractmethod
+    def factors(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
+        """Return the inverse Cholesky factors, (K, D, D) or (K, D) by family."""
+
+    @abstractmethod
+    def pack(self, covariances: np.ndarray) -> np.ndarray:
+        """Return covariances as a vector in which every value is feasible."""
+
+    @abstractmethod
+    def unpack(self, vector: np.ndarray, K: int, D: int) -> np.ndarray:
+        """Undo `pack`."""
+
+    def estimate(self, moments: Moments, variance: float, reg: float, shrinkage: float) -> np.ndarray:
+        """Return the covariances of an M-step.
+
+        Parameters
+        ----------
+        moments : Moments
+            About the current means; every count positive.
+        variance : float
+            Mean feature variance of the data, the unit of the repair of singular covariances.
+        reg : float
+            Added to every variance (absolute).
+        shrinkage : float in [0, 1]
+            Share of the pooled within-component covariance.
+        """
+        scatters = moments.scatters()
+        covariances = self.pool(scatters, moments.counts)
+        if shrinkage > 0:
+            K = len(scatters)
+            everything = np.broadcast_to(scatters.sum(axis=0), scatters.shape)
+            pooled = self.pool(everything, np.full(K, moments.counts.sum()))
+            covariances = (1 - shrinkage) * covariances + shrinkage * pooled
+        return self.regularise(covariances, reg, SINGULAR * variance)
+
+
+class _Diagonal(CovarianceType):
+    family = "diag"
+
+    def regularise(self, covariances, reg, floor):
+        return np.maximum(covariances + reg, floor)
+
+    def factors(self, covariances, K, D):
+        return 1.0 / np.sqrt(self.spread(covariances, K, D))
+
+    def pack(self, covariances):
+        return np.log(covariances).ravel()
+
+    def unpack(self, vector, K, D):
+        return np.exp(np.clip(vector, -690.0, 690.0)).reshape(self.shape(K, D))
+
+
+class Diag(_Diagonal):
+    """Each component has its own variance in each feature: (K, D)."""
+
+    name = "diag"
+
+    def shape(self, K, D):
+        return (K, D)
+
+    def n_parameters(self, K, D):
+        return K * D
+
+    def pool(self, scatters, counts):
+        return scatters / counts[:, None]
+
+    def spread(self, covariances, K, D):
+        return covariances
+
+
+class Spherical(_Diagonal):
+    """Each component has one variance for all its features: (K,)."""
+
+    name = "spherical"
+
+    def shape(self, K, D):
+        return (K,)
+
+    def n_parameters(self, K, D):
+        return K
+
+    def pool(self, scatters, counts):
+        return scatters.mean(axis=1) / counts
+
+    def spread(self, covariances, K, D):
+        return np.repeat(covariances[:, None], D, axis=1)
+
+
+class _Triangular(CovarianceType):
+    family = "full"
+
+    def regularise(self, covariances, reg, floor):
+        D = covariances.shape[-1]
+        covariances = covariances + reg * np.eye(D)
+        try:
+            np.linalg.cholesky(covariances)
+        except np.linalg.LinAlgError:
+            values, vectors = np.linalg.eigh(covariances)
+            values = np.maximum(values, max(floor, D * np.finfo(float).eps * values.max()))
+            covariances = (vectors * values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+        return covariances
+
+    def factors(self, covariances, K, D):
+        lower = np.linalg.cholesky(covariances)
+        return self.spread(np.tril(np.linalg.inv(lower)), K, D)
+
+    def pack(self, covariances):
+        lower = np.linalg.cholesky(covariances)
+        diagonal = np.arange(lower.shape[-1])
+        lower[..., diagonal, diagonal] = np.log(lower[..., diagonal, diagonal])
+        return lower[..., *np.tril_indices(lower.shape[-1])].ravel()
+
+    def unpack(self, vector, K, D):
+        lower = np.zeros(self.shape(K, D))
+        rows, columns = np.tril_indices(D)
+        lower[..., rows, columns] = vector.reshape(*lower.shape[:-2], len(rows))
+        diagonal = np.arange(D)
+        lower[..., diagonal, diagonal] = np.exp(np.clip(lower[..., diagonal, diagonal], -345.0, 345.0))
+        return lower @ np.swapaxes(lower, -1, -2)
+
+
+class Full(_Triangular):
+    """Each component has its own covariance matrix: (K, D, D)."""
+
+    name = "full"
+
+    def shape(self, K, D):
+        return (K, D, D)
+
+    def n_parameters(self, K, D):
+        return K * D * (D + 1) // 2
+
+    def pool(self, scatters, counts):
+        return scatters / counts[:, None, None]
+
+    def spread(self, covariances, K, D):
+        return covariances
+
+
+class Tied(_Triangular):
+    """All components share one covariance matrix: (D, D)."""
+
+    name = "tied"
+
+    def shape(self, K, D):
+        return (D, D)
+
+    def n_parameters(self, K, D):
+        return D * (D + 1) // 2
+
+    def pool(self, scatters, counts):
+        return scatters.sum(axis=0) / counts.sum()
+
+    def spread(self, covariances, K, D):
+        return np.repeat(covariances[None], K, axis=0)
+
+
+COVARIANCE_TYPES: dict[str, CovarianceType] = {c.name: c for c in (Full(), Diag(), Tied(), Spherical())}
+
+
+def covariance_type_of(name: str) -> CovarianceType:
+    """Return the covariance type called `name`.
+
+    Raises
+    ------
+    DataError
+        If there is none of that name.
+    """
+    if name not in COVARIANCE_TYPES:
+        raise DataError(f"covariance_type is {name!r}; allowed are {', '.join(COVARIANCE_TYPES)}")
+    return COVARIANCE_TYPES[name]

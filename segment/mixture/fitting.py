@@ -1,0 +1,59 @@
+"""From samples to a fitted mixture in one call: a start, then EM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from segment.mixture.em import EMResult
+from segment.mixture.gaussian import fit_em
+from segment.mixture.parameters import Parameters
+from segment.mixture.samples import Samples
+from segment.mixture.seeding import initial_parameters
+
+
+def fit_mixture(
+    samples: Samples,
+    n_components: int,
+    *,
+    covariance_type: str = "full",
+    init: str = "short_runs",
+    n_init: int | None = None,
+    random_state: int | np.random.Generator | None = 0,
+    reg_covar: float = 1e-6,
+    covariance_shrinkage: float = 0.0,
+    n_jobs: int | None = None,
+    **options: Any,
+) -> EMResult[Parameters]:
+    """Choose a start (see `initial_parameters`) and fit a Gaussian mixture from there (see `fit_em`).
+
+    Parameters
+    ----------
+    samples : Samples
+    n_components : int
+    init : {"short_runs", "kmeans", "random"}
+    n_init : int, optional
+        Number of short runs.
+    **options
+        `tol`, `max_iter`, `acceleration` and `callback` of `fit_em`.
+
+    Returns
+    -------
+    EMResult
+
+    Raises
+    ------
+    DataError
+        If there are fewer samples than components, or an option is not allowed.
+    """
+    shared: dict[str, Any] = {
+        "reg_covar": reg_covar,
+        "covariance_shrinkage": covariance_shrinkage,
+        "n_jobs": n_jobs,
+    }
+    start = initial_parameters(
+        samples, n_components, covariance_type=covariance_type, method=init, n_init=n_init,
+        random_state=random_state, **shared,
+    )  # fmt: skip
+    return fit_em(samples, start, **shared, **options)

@@ -1,0 +1,134 @@
+"""Samples: rows of features, each standing for `sample_weight` copies of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from segment.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Validated samples; make them with `Samples.of`.
+
+    Attributes
+    ----------
+    X : (n_samples, n_features) float32 or float64 ndarray, C-contiguous
+    sample_weight : (n_samples,) float64 ndarray
+        A weight of w means exactly "this row, w times"; rows of weight zero are legal and count nothing.
+    """
+
+    X: np.ndarray
+    sample_weight: np.ndarray
+
+    @classmethod
+    def of(cls, X: Any, sample_weight: Any = None) -> Samples:
+        """Validate arrays and make samples of them; float32 stays float32, all else becomes float64.
+
+        Raises
+        ------
+        DataError
+            If `X` is not 2-D and numeric, holds NaN or infinity, or the weights do not fit it.
+        """
+        X = as_matrix(X)
+        if sample_weight is None:
+            return cls(X, np.ones(len(X)))
+        weight = np.ascontiguousarray(sample_weight, dtype=np.float64)
+        if weight.shape != (len(X),):
+            raise DataError(
+                f"sample_weight has shape {weight.shape}; one weight for each of {len(X)} rows is needed"
+            )
+        wrong = ~np.isfinite(weight) | (weight < 0)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise DataError(f"sample_weight[{i}] is {weight[i]}; weights must be finite and not negative")
+        if not weight.any():
+            raise DataError("every sample_weight is zero; at least one row must count")
+        return cls(X, weight)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return self.X.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return self.X.shape[1]
+
+    @cached_property
+    def total_weight(self) -> float:
+        """Sum of the sample weights: the number of rows if each weight were spelled out."""
+        return float(self.sample_weight.sum())
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """Weighted mean of each feature, (n_features,) float64."""
+        origin = self.X[0].astype(np.float64)
+        total = np.zeros(self.n_features)
+        for block, weight in self._blocks():
+            total += weight @ (block - origin)
+        return origin + total / self.total_weight
+
+    @cached_property
+    def variance(self) -> np.ndarray:
+        """Weighted variance of each feature about its mean, (n_features,) float64."""
+        total = np.zeros(self.n_features)
+        for block, weight in self._blocks():
+            total += weight @ np.square(block - self.mean)
+        return total / self.total_weight
+
+    def _blocks(self, size: int = 65536) -> Any:
+        for start in range(0, self.n_samples, size):
+            yield self.X[start : start + size], self.sample_weight[start : start + size]
+
+    def subsample(self, size: int, rng: np.random.Generator) -> Samples:
+        """Draw about `size` rows with probability proportional to weight (systematic resampling).
+
+        The draws of one row become its weight, so the subsample has at most `size` distinct rows. Samples
+        of `size` rows or fewer are returned as they are.
+        """
+        if self.n_samples <= size:
+            return self
+        edges = np.cumsum(self.sample_weight)
+        points = (np.arange(size) + rng.random()) * (edges[-1] / size)
+        rows, counts = np.unique(np.searchsorted(edges, points, side="right"), return_counts=True)
+        rows = np.minimum(rows, self.n_samples - 1)
+        return Samples(np.ascontiguousarray(self.X[rows]), counts.astype(np.float64))
+
+
+def as_matrix(X: Any) -> np.ndarray:
+    """Return `X` as a finite, C-contiguous (n, d) float32 or float64 array.
+
+    Raises
+    ------
+    DataError
+        If it is not 2-D and numeric, is empty, or holds NaN or infinity; the message says where.
+    """
+    try:
+        array = np.asarray(X)
+        dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.float64
+        array = np.ascontiguousarray(array, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"samples must be numbers in a 2-D array (rows are samples): {error}") from error
+    if array.ndim != 2:
+        raise DataError(
+            f"samples have shape {array.shape}; a 2-D array (n_samples, n_features) is needed: "
+            "reshape one feature with X.reshape(-1, 1)"
+        )
+    if 0 in array.shape:
+        raise DataError(f"samples have shape {array.shape}; at least one row and one column are needed")
+    # One pass without a temporary: a sum is finite unless an entry is not (or the sum overflows).
+    if not np.isfinite(array.sum(dtype=np.float64)):
+        wrong = ~np.isfinite(array)
+        if wrong.any():
+            row, column = (int(i) for i in np.argwhere(wrong)[0])
+            raise DataError(
+                f"{int(wrong.sum())} of {array.size} entries are not finite, the first at row {row}, "
+                f"column {column} ({array[row, column]}); drop or impute such rows"
+            )
+    return array
