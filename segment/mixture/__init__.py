@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from segment.mixture.moments import Moments
     from segment.mixture.parameters import Parameters
     from segment.mixture.samples import Samples
-    from segment.mixture.seeding import initial_parameters
+    from segment.mixture.seeding import initial_parameters, starting_points
     from segment.mixture.selection import aic, bic, icl
 
 _HOME = {
@@ -40,12 +40,14 @@ _HOME = {
     "responsibilities": "expectation",
     "run_em": "em",
     "score_samples": "expectation",
+    "starting_points": "seeding",
 }
 
 __all__ = [
     "EMResult", "GaussianMixture", "Model", "Moments", "Parameters", "Samples", "accumulate", "aic", "assign",
     "bic", "fit_em", "fit_mixture", "icl", "initial_parameters", "log_densities",
     "parameters_from_responsibilities", "responsibilities", "run_em", "score_samples",
+    "starting_points",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ families of factors, and of kernels: "full" (K, D, D), lower triangular, and "di
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 # Where reg_covar = 0 leaves a covariance singular in double precision, its eigenvalues are raised to this
 # share of the data's mean variance: the smallest that survives the rounding of a Cholesky factorisation.
 SINGULAR = 1e-12
+
+
+@lru_cache(maxsize=64)
+def lower_triangle(D: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row and column numbers of the lower triangle of a D x D matrix."""
+    return np.tril_indices(D)
 
 
 class CovarianceType(ABC):
@@ -145,27 +152,32 @@ class _Triangular(CovarianceType):
     def regularise(self, covariances, reg, floor):
         D = covariances.shape[-1]
         covariances = covariances + reg * np.eye(D)
-        try:
-            np.linalg.cholesky(covariances)
-        except np.linalg.LinAlgError:
-            values, vectors = np.linalg.eigh(covariances)
-            values = np.maximum(values, max(floor, D * np.finfo(float).eps * values.max()))
-            covariances = (vectors * values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+        if reg > 1e-9 * covariances.max():
+            # Far above what rounding can take away: positive definite without asking.
+            return covariances
+        values, vectors = np.linalg.eigh(covariances)
+        floor = max(floor, D * np.finfo(float).eps * values.max())
+        if values.min() < floor:
+            covariances = (vectors * np.maximum(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
         return covariances
 
     def factors(self, covariances, K, D):
-        lower = np.linalg.cholesky(covariances)
-        return self.spread(np.tril(np.linalg.inv(lower)), K, D)
+        # LAPACK leaves zeros above the diagonal of a triangular inverse only up to rounding.
+        inverse = np.linalg.inv(np.linalg.cholesky(covariances))
+        rows, columns = lower_triangle(D)
+        exact = np.zeros_like(inverse)
+        exact[..., rows, columns] = inverse[..., rows, columns]
+        return self.spread(exact, K, D)
 
     def pack(self, covariances):
         lower = np.linalg.cholesky(covariances)
         diagonal = np.arange(lower.shape[-1])
         lower[..., diagonal, diagonal] = np.log(lower[..., diagonal, diagonal])
-        return lower[..., *np.tril_indices(lower.shape[-1])].ravel()
+        return lower[..., *lower_triangle(lower.shape[-1])].ravel()
 
     def unpack(self, vector, K, D):
         lower = np.zeros(self.shape(K, D))
-        rows, columns = np.tril_indices(D)
+        rows, columns = lower_triangle(D)
         lower[..., rows, columns] = vector.reshape(*lower.shape[:-2], len(rows))
         diagonal = np.arange(D)
         lower[..., diagonal, diagonal] = np.exp(np.clip(lower[..., diagonal, diagonal], -345.0, 345.0))

@@ -10,7 +10,7 @@ from segment.mixture.em import EMResult
 from segment.mixture.gaussian import fit_em
 from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
-from segment.mixture.seeding import initial_parameters
+from segment.mixture.seeding import starting_points
 
 
 def fit_mixture(
@@ -26,7 +26,7 @@ def fit_mixture(
     n_jobs: int | None = None,
     **options: Any,
 ) -> EMResult[Parameters]:
-    """Choose a start (see `initial_parameters`) and fit a Gaussian mixture from there (see `fit_em`).
+    """Choose starts (see `starting_points`), fit a Gaussian mixture from each (see `fit_em`), keep the best.
 
     Parameters
     ----------
@@ -52,8 +52,9 @@ def fit_mixture(
         "covariance_shrinkage": covariance_shrinkage,
         "n_jobs": n_jobs,
     }
-    start = initial_parameters(
+    starts = starting_points(
         samples, n_components, covariance_type=covariance_type, method=init, n_init=n_init,
         random_state=random_state, **shared,
     )  # fmt: skip
-    return fit_em(samples, start, **shared, **options)
+    results = [fit_em(samples, start, **shared, **options) for start in starts]
+    return max(results, key=lambda result: result.lower_bound)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segment.mixture.covariance import lower_triangle
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -45,5 +47,9 @@ class Moments:
         shifts = self.shifts()
         if self.second.ndim == 2:
             return np.maximum(self.second - self.first * shifts, 0.0)
-        whole = np.tril(self.second) + np.swapaxes(np.tril(self.second, -1), -1, -2)
-        return whole - self.first[:, :, None] * shifts[:, None, :]
+        rows, columns = lower_triangle(shifts.shape[1])
+        halves = self.second[:, rows, columns] - self.first[:, rows] * shifts[:, columns]
+        whole = np.empty_like(self.second)
+        whole[:, rows, columns] = halves
+        whole[:, columns, rows] = halves
+        return whole
