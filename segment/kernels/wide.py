@@ -1,15 +1,17 @@
-"""EM kernels for many features (PCA scores of digits), full covariances, through BLAS.
+"""EM kernels for many features (PCA scores of digits), full covariances: BLAS products between small kernels.
 
 Densities come from products of a block of rows with triangular factors. The first half of the features
 alone bounds every log density from above, so only the components that can still matter for a row are
 finished: gathered, multiplied with the rest of their factor. A responsibility below one unit in the last
 place of its row (2^-52) is not told apart from zero by the sums it would enter, and is left out.
 
-Measured on two cores with 70 000 rows of MNIST in 50 principal components, K = 10, float64, seconds an
-EM iteration: 0.098 with whole factors and every responsibility above 1e-18; 0.055 as it stands. Half of
-the features is the best first part (a third: 7 % slower, 0.6: the same). Rows a block: 256 and 1 024 are
-within 5 % of 512. Rejected: dtrmm and dsyrk by pointer, which use the triangles but run at two thirds of
-the speed of products this small; products with float64 copies of float32 data, at half the speed.
+Measured on one core with 70 000 rows of MNIST in 50 principal components, K = 10, float64, milliseconds an
+EM iteration: 170 with whole factors and every responsibility above 1e-18; 158 with the bound, everything
+in one Numba kernel that calls BLAS; the same as it stands here, through numpy, 125: numpy sees that a
+product X'X is symmetric (syrk), and one product serves the first half of all components. Compiling the
+one kernel took 12 s, these take 2. Half of the features is the best first part (20 or 30 of 50: 3 to 5 %
+slower). Rejected: dtrmm, which uses the triangle but runs at two thirds of the speed of products this
+small; products with float64 copies of float32 data, at half the speed.
 
 float32 data is multiplied in float32 a block at a time; everything that is summed over blocks is float64.
 """
@@ -20,81 +22,99 @@ import numpy as np
 
 from segment.kernels.compile import kernel
 
-BLOCK = 512
-
 _SUMS = ("reassoc", "contract", "nsz")
 _LOG_NEGLIGIBLE = -52.0 * math.log(2.0)
 
+# Entries of the largest scratch array: rows are walked in blocks that keep it in the third-level cache.
+_SCRATCH = 1 << 18
+
+
+def _block_size(n_components: int, n_features: int) -> int:
+    return max(64, min(2048, _SCRATCH // (n_components * n_features)))
+
 
 @kernel(fastmath=_SUMS)
-def _subtract_half_norms(Y, offset, n, out):
-    """out[i] -= ||Y[i] - offset||^2 / 2. Y IN (>= n, d), offset IN (d,), out INOUT."""
-    for i in range(n):
-        total = 0.0
-        for a in range(offset.shape[0]):
-            y = np.float64(Y[i, a]) - offset[a]
-            total += y * y
-        out[i] -= 0.5 * total
+def upper_bounds(Y, offsets, log_scales, bounds, candidate):
+    """Bound every log density by the first features; name the component of the largest bound.
+
+    Y IN (n, K h): first features times factors; offsets IN (K, h); bounds OUT (K, n); candidate OUT (n,).
+    """
+    K, h = offsets.shape
+    for i in range(Y.shape[0]):
+        candidate[i] = 0
+        for k in range(K):
+            total = 0.0
+            for a in range(h):
+                y = np.float64(Y[i, k * h + a]) - offsets[k, a]
+                total += y * y
+            bounds[k, i] = log_scales[k] - 0.5 * total
+            if bounds[k, i] > bounds[candidate[i], i]:
+                candidate[i] = k
 
 
 @kernel
-def _first_part(head, factors, offsets, log_scales, Y, bounds):
-    """Upper bounds of all log densities. head IN (n, h) contiguous; bounds OUT (K, n)."""
-    n, h = head.shape
-    for k in range(log_scales.shape[0]):
-        np.dot(head, factors[k], Y[:n])
-        bounds[k, :n] = log_scales[k]
-        _subtract_half_norms(Y, offsets[k, :h], n, bounds[k])
+def select_candidates(candidate, n_components, rows, starts):
+    """List, component by component, the rows whose candidate it is. rows OUT (n,); starts OUT (K + 1,)."""
+    count = 0
+    for k in range(n_components):
+        starts[k] = count
+        for i in range(candidate.shape[0]):
+            if candidate[i] == k:
+                rows[count] = i
+                count += 1
+    starts[n_components] = count
 
 
 @kernel
-def _finish(rows, X, k, factors, offsets, gathered, Y, part, bounds):
-    """Take the second part off bounds[k] for the given rows. rows IN (n,); bounds INOUT (K, N)."""
-    n, h = rows.shape[0], X.shape[1] - Y.shape[1]
+def select_others(candidate, bounds, rows, starts):
+    """List the rows that a component can still matter for; set its other bounds to -inf.
+
+    bounds INOUT (K, n), exact for the candidates; rows OUT (K n,); starts OUT (K + 1,).
+    """
+    count = 0
+    for k in range(bounds.shape[0]):
+        starts[k] = count
+        for i in range(candidate.shape[0]):
+            if candidate[i] == k:
+                continue
+            if bounds[k, i] > bounds[candidate[i], i] + _LOG_NEGLIGIBLE:
+                rows[count] = i
+                count += 1
+            else:
+                bounds[k, i] = -np.inf
+    starts[bounds.shape[0]] = count
+
+
+@kernel
+def gather(X, rows, n, out):
+    """Copy n rows. X IN (N, D); rows IN (>= n,); out OUT (>= n, D)."""
     for j in range(n):
         i = rows[j]
-        part[j] = bounds[k, i]
         for a in range(X.shape[1]):
-            gathered[j, a] = X[i, a]
-    np.dot(gathered[:n], factors[k], Y[:n])
-    _subtract_half_norms(Y, offsets[k, h:], n, part)
-    for j in range(n):
-        bounds[k, rows[j]] = part[j]
+            out[j, a] = X[i, a]
+
+
+@kernel(fastmath=_SUMS)
+def finish_bounds(Y, offsets, rows, starts, bounds):
+    """Take the other features off the bounds. Y IN (>= n, m); offsets IN (K, m); bounds INOUT (K, N)."""
+    for k in range(offsets.shape[0]):
+        for j in range(starts[k], starts[k + 1]):
+            total = 0.0
+            for a in range(offsets.shape[1]):
+                y = np.float64(Y[j, a]) - offsets[k, a]
+                total += y * y
+            bounds[k, rows[j]] -= 0.5 * total
 
 
 @kernel
-def _best_bounds(bounds, n, candidate):
-    for i in range(n):
-        best = 0
-        for k in range(1, bounds.shape[0]):
-            if bounds[k, i] > bounds[best, i]:
-                best = k
-        candidate[i] = best
+def posterior(log_density, sample_weight, shares):
+    """Weighted responsibilities of a block and, returned, its log-likelihood.
 
-
-@kernel
-def _select(bounds, k, n, candidate, reached, first_round, rows):
-    """Rows whose component k is to be finished now: their candidates first, then whoever may still matter."""
-    count = 0
-    for i in range(n):
-        if first_round:
-            wanted = candidate[i] == k
-        else:
-            wanted = candidate[i] != k and bounds[k, i] > reached[i] + _LOG_NEGLIGIBLE
-            if not wanted and candidate[i] != k:
-                bounds[k, i] = -np.inf
-        if wanted:
-            rows[count] = i
-            count += 1
-    return count
-
-
-@kernel
-def _posterior(log_density, sample_weight, n, shares):
-    """Log-likelihood of a block. log_density IN (K, n); shares OUT (K, n): weighted responsibilities."""
+    log_density IN (K, n); sample_weight IN (n,); shares OUT (K, n), exactly zero where negligible.
+    """
     K = log_density.shape[0]
     log_likelihood = 0.0
-    for i in range(n):
+    for i in range(sample_weight.shape[0]):
         largest = -1.7976931348623157e308
         for k in range(K):
             largest = max(largest, log_density[k, i])
@@ -104,65 +124,79 @@ def _posterior(log_density, sample_weight, n, shares):
             e = math.exp(d) if d > _LOG_NEGLIGIBLE else 0.0
             shares[k, i] = e
             total += e
-        scale = sample_weight[i] / total if total > 0.0 else 0.0
-        log_likelihood += sample_weight[i] * (largest + math.log(total)) if total > 0.0 else -np.inf
+        if total > 0.0:
+            log_likelihood += sample_weight[i] * (largest + math.log(total))
+        elif sample_weight[i] > 0.0:
+            log_likelihood = -np.inf
+        scale = sample_weight[i] / max(total, 1e-300)
         for k in range(K):
             shares[k, i] *= scale
     return log_likelihood
 
 
 @kernel(fastmath=_SUMS)
-def _weighted_differences(X, mean, share, n, out):
-    """Rows sqrt(r) (x - mean, 1) of positive share r. out OUT (n, D + 1). Return how many there are.
+def weighted_differences(X, means, shares, out, starts):
+    """Rows sqrt(r) (x - mean, 1) of positive share r, component by component.
 
-    With the root itself in the last column, all three moments come out of one product.
+    X IN (n, D); means IN (K, D); shares IN (K, n); out OUT (<= K n, D + 1); starts OUT (K + 1,). With the
+    root itself in the last column, all three moments come out of one product.
     """
-    D = X.shape[1]
+    n, D = X.shape
     count = 0
-    for i in range(n):
-        if share[i] > 0.0:
-            root = math.sqrt(share[i])
-            for a in range(D):
-                out[count, a] = root * (X[i, a] - mean[a])
-            out[count, D] = root
-            count += 1
-    return count
-
-
-@kernel
-def _add_moments(weighted, n, product, k, counts, first, second):
-    """Add a component's moments. weighted IN (n, D + 1); product scratch; counts, first, second INOUT."""
-    D = first.shape[1]
-    np.dot(weighted[:n].T, weighted[:n], product)
-    counts[k] += product[D, D]
-    for a in range(D):
-        first[k, a] += product[D, a]
-        for b in range(a + 1):
-            second[k, a, b] += product[a, b]
-
-
-@kernel
-def _block_densities(X, head_factors, tail_factors, offsets, log_scales, head, Y, Z, gathered, part,
-                     rows, candidate, reached, out):  # fmt: skip
-    """Log densities of a block, -inf where negligible. X IN (n, D); out OUT (K, n); the rest scratch."""
-    n = X.shape[0]
-    K, h = log_scales.shape[0], head.shape[1]
-    head[:n] = X[:, :h]
-    _first_part(head[:n], head_factors, offsets, log_scales, Y, out)
-    _best_bounds(out, n, candidate)
-    for first_round in (True, False):
-        for k in range(K):
-            count = _select(out, k, n, candidate, reached, first_round, rows)
-            if count > 0:
-                _finish(rows[:count], X, k, tail_factors, offsets, gathered, Z, part, out)
+    for k in range(means.shape[0]):
+        starts[k] = count
         for i in range(n):
-            reached[i] = out[candidate[i], i]
+            if shares[k, i] > 0.0:
+                root = math.sqrt(shares[k, i])
+                for a in range(D):
+                    out[count, a] = root * (X[i, a] - means[k, a])
+                out[count, D] = root
+                count += 1
+    starts[means.shape[0]] = count
 
 
-@kernel
-def accumulate_full_wide(X, sample_weight, log_scales, means, head_factors, tail_factors, offsets,
+@kernel(fastmath=_SUMS)
+def subtract_half_norms(Y, offset, out):
+    """out[i] -= ||Y[i] - offset||^2 / 2. Y IN (n, D); offset IN (D,); out INOUT (n,), any stride."""
+    for i in range(Y.shape[0]):
+        total = 0.0
+        for a in range(offset.shape[0]):
+            y = np.float64(Y[i, a]) - offset[a]
+            total += y * y
+        out[i] -= 0.5 * total
+
+
+class _Scratch:
+    """Arrays that the blocks of one chunk share."""
+
+    def __init__(self, size: int, K: int, D: int, h: int, dtype: np.dtype) -> None:
+        self.heads = np.empty((size, K * h), dtype)
+        self.tails = np.empty((K * size, D - h), dtype)
+        self.gathered = np.empty((K * size, D), dtype)
+        self.weighted = np.empty((K * size, D + 1), dtype)
+        self.products = np.zeros((K, D + 1, D + 1), dtype)
+        self.rows = np.empty(K * size, np.int64)
+        self.starts = np.empty(K + 1, np.int64)
+        self.candidate = np.empty(size, np.int64)
+
+
+def _finish(block, tail_factors, offsets, scratch, bounds):
+    """Make the selected bounds exact. bounds INOUT (K, n)."""
+    starts = scratch.starts
+    gather(block, scratch.rows, starts[-1], scratch.gathered)
+    for k in range(len(tail_factors)):
+        part = slice(starts[k], starts[k + 1])
+        if part.stop > part.start:
+            np.dot(scratch.gathered[part], tail_factors[k], out=scratch.tails[part])
+    finish_bounds(scratch.tails, offsets, scratch.rows, starts, bounds)
+
+
+def accumulate_full_wide(X, sample_weight, log_scales, origin, means, head_factors, tail_factors, offsets,
                          counts, first, second):  # fmt: skip
     """Fused E-step and moments of one chunk, full covariances, many features.
+
+    Rows and means are taken about an origin near the data: the products of a row and of a mean with the
+    factors would cancel where the data lies far from zero.
 
     Parameters
     ----------
@@ -170,13 +204,16 @@ def accumulate_full_wide(X, sample_weight, log_scales, means, head_factors, tail
     sample_weight : IN (n,) float64
     log_scales : IN (K,) float64
         Log weight plus log normalising constant; -inf for an empty component.
+    origin : IN (D,), dtype of X
     means : IN (K, D) float64
-    head_factors, tail_factors : IN (K, h, h) and (K, D, D - h), dtype of X
-        Columns of the transposed inverse Cholesky factors: the first h (whose other rows are zero), the rest.
+        The means less the origin.
+    head_factors, tail_factors : IN (h, K h) and (K, D, D - h), dtype of X
+        Columns of the transposed inverse Cholesky factors: the first h of all components side by side
+        (their other rows are zero), the rest component by component.
     offsets : IN (K, D) float64
-        The means times those factors.
+        These means times those factors.
     counts, first, second : INOUT (K,), (K, D), (K, D, D) float64
-        Gain the zeroth, first and second moments about `means` (second: lower triangle).
+        Gain the zeroth, first and second moments about the means (second: the whole matrices).
 
     Returns
     -------
@@ -184,40 +221,40 @@ def accumulate_full_wide(X, sample_weight, log_scales, means, head_factors, tail
         Weighted log-likelihood of the chunk.
     """
     K, D = means.shape
-    h, dtype = head_factors.shape[1], X.dtype
-    head, Y, Z = np.empty((BLOCK, h), dtype), np.empty((BLOCK, h), dtype), np.empty((BLOCK, D - h), dtype)
-    gathered, part = np.empty((BLOCK, D), dtype), np.empty(BLOCK)
-    rows, candidate, reached = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64), np.empty(BLOCK)
-    densities, shares = np.empty((K, BLOCK)), np.empty((K, BLOCK))
-    weighted, product = np.empty((BLOCK, D + 1), dtype), np.empty((D + 1, D + 1), dtype)
+    h = head_factors.shape[0]
+    head_offsets, tail_offsets = np.ascontiguousarray(offsets[:, :h]), np.ascontiguousarray(offsets[:, h:])
+    size = _block_size(K, D)
+    scratch = _Scratch(min(size, len(X)), K, D, h, X.dtype)
     log_likelihood = 0.0
-    for start in range(0, X.shape[0], BLOCK):
-        block = X[start : start + BLOCK]
-        n = block.shape[0]
-        _block_densities(block, head_factors, tail_factors, offsets, log_scales, head, Y, Z, gathered, part,
-                         rows, candidate, reached, densities)  # fmt: skip
-        log_likelihood += _posterior(densities, sample_weight[start : start + n], n, shares)
+    for start in range(0, len(X), size):
+        block = X[start : start + size] - origin
+        n = len(block)
+        bounds, shares = np.empty((K, n)), np.empty((K, n))
+        candidate = scratch.candidate[:n]
+        heads = np.dot(block[:, :h], head_factors, out=scratch.heads[:n])
+        upper_bounds(heads, head_offsets, log_scales, bounds, candidate)
+        select_candidates(candidate, K, scratch.rows, scratch.starts)
+        _finish(block, tail_factors, tail_offsets, scratch, bounds)
+        select_others(candidate, bounds, scratch.rows, scratch.starts)
+        _finish(block, tail_factors, tail_offsets, scratch, bounds)
+        log_likelihood += posterior(bounds, sample_weight[start : start + n], shares)
+        weighted_differences(block, means, shares, scratch.weighted, scratch.starts)
         for k in range(K):
-            count = _weighted_differences(block, means[k], shares[k], n, weighted)
-            if count > 0:
-                _add_moments(weighted, count, product, k, counts, first, second)
+            rows = scratch.weighted[scratch.starts[k] : scratch.starts[k + 1]]
+            np.dot(rows.T, rows, out=scratch.products[k])
+        counts += scratch.products[:, D, D]
+        first += scratch.products[:, D, :D]
+        second += scratch.products[:, :D, :D]
     return log_likelihood
 
 
-@kernel
-def densities_full_wide(X, log_scales, factors, offsets, out):
+def densities_full_wide(X, log_scales, origin, factors, offsets, out):
     """Weighted log densities of a chunk, all of them.
 
-    X IN (n, D); log_scales IN (K,); factors IN (K, D, D) transposed inverse Cholesky, dtype of X;
-    offsets IN (K, D); out OUT (n, K) float64.
+    X IN (n, D); log_scales IN (K,); origin IN (D,), factors IN (K, D, D) transposed inverse Cholesky, both
+    of X's dtype; offsets IN (K, D), means less the origin times factors; out OUT (n, K) float64.
     """
-    K, D = offsets.shape
-    Y, row = np.empty((BLOCK, D), X.dtype), np.empty(BLOCK)
-    for start in range(0, X.shape[0], BLOCK):
-        block = X[start : start + BLOCK]
-        n = block.shape[0]
-        for k in range(K):
-            np.dot(block, factors[k], Y[:n])
-            row[:] = log_scales[k]
-            _subtract_half_norms(Y, offsets[k], n, row)
-            out[start : start + n, k] = row[:n]
+    out[:] = log_scales
+    X = X - origin
+    for k, factor in enumerate(factors):
+        subtract_half_norms(np.dot(X, factor), offsets[k], out[:, k])
