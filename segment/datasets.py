@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from segment.errors import DatasetError, OutputError
@@ -215,14 +216,14 @@ def fetch(name: str, *, progress: bool = False, mirrors: Sequence[str] | None = 
     mirrors = dataset.mirrors if mirrors is None else tuple(mirrors)
     if dataset.folders:
         if _missing(dataset, folder):
-            _try_mirrors(dataset, folder, mirrors, lambda url: _fetch_archive(dataset, folder, url, progress))
+            attempt = partial(_fetch_archive, dataset, folder, progress=progress)
+            _try_mirrors(dataset, folder, mirrors, attempt)
         return folder
     for file in dataset.files:
         check = _check_file(folder, file)
         if not check.ok:
-            _try_mirrors(
-                dataset, folder, mirrors, lambda url, file=file: _fetch_file(folder, file, url, progress)
-            )
+            attempt = partial(_fetch_file, folder, file, progress=progress)
+            _try_mirrors(dataset, folder, mirrors, attempt)
     return folder
 
 
@@ -331,7 +332,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def _fetch_file(folder: Path, file: DataFile, mirror: str, progress: bool) -> None:
+def _fetch_file(folder: Path, file: DataFile, mirror: str, *, progress: bool) -> None:
     address = f"{mirror.rstrip('/')}/{file.name}.gz"
     with _scratch(folder) as scratch:
         path = _download(address, scratch, progress)
@@ -342,7 +343,7 @@ def _fetch_file(folder: Path, file: DataFile, mirror: str, progress: bool) -> No
         (folder / file.name).unlink(missing_ok=True)
 
 
-def _fetch_archive(dataset: Dataset, folder: Path, address: str, progress: bool) -> None:
+def _fetch_archive(dataset: Dataset, folder: Path, address: str, *, progress: bool) -> None:
     with _scratch(folder) as scratch:
         unpacked = scratch / "unpacked"
         _unpack(_download(address, scratch, progress), unpacked)

@@ -118,8 +118,8 @@ def _from_folder(folder: Path, name: str) -> DigitSet:
     if not images:
         ranks = {path: read_idx(path).ndim for path in files}
         images = [path for path, rank in ranks.items() if rank == 3]
-        labels = [path for path, rank in ranks.items() if rank == 1]
-        pairs = [(images[0], labels[0] if labels else None)] if len(images) == 1 and len(labels) < 2 else []
+        others = [path for path, rank in ranks.items() if rank == 1]
+        pairs = [(images[0], others[0] if others else None)] if len(images) == 1 and len(others) < 2 else []
     else:
         pairs = [(path, _partner(path, files)) for path in sorted(images, key=_is_test)]
     if not pairs:

@@ -125,27 +125,27 @@ class FeatureModel:
     components: np.ndarray
     explained: float
 
-    def transform(
-        self, images: np.ndarray, n_jobs: int | None = None, progress: Callable = iter
-    ) -> np.ndarray:
+    def transform(self, images: np.ndarray, n_jobs: int | None = None) -> np.ndarray:
         """Return the (n, n_features) float32 features of (n, 28, 28) uint8 `images`."""
+        features = np.empty((len(images), len(self.components)), np.float32)
 
-        def project(block: tuple[int, int]) -> np.ndarray:
-            return self._project(RAW_FEATURES[self.kind](images[slice(*block)], self.typical_spread))
+        def fill(block: tuple[int, int]) -> None:
+            rows = slice(*block)
+            features[rows] = self.project(RAW_FEATURES[self.kind](images[rows], self.typical_spread))
 
         with single_threaded_blas():
-            blocks = progress(block_ranges(len(images), BLOCK_ROWS))
-            parts = map_blocks(project, list(blocks), n_jobs)
-        return np.concatenate(parts) if parts else np.empty((0, len(self.components)), np.float32)
+            map_blocks(fill, block_ranges(len(images), BLOCK_ROWS), n_jobs)
+        return features
 
-    def _project(self, raw: np.ndarray) -> np.ndarray:
+    def project(self, raw: np.ndarray) -> np.ndarray:
+        """Return the features of raw features."""
         return (raw - self.mean) @ self.components.T
 
 
 def fit_features(
     images: np.ndarray, kind: str = "scattering", n_components: int = 200, *, n_jobs: int | None = None
-) -> FeatureModel:
-    """Fit the map from images to features: typical spread, mean and principal axes.
+) -> tuple[FeatureModel, np.ndarray]:
+    """Fit the map from images to features (typical spread, mean, principal axes) and apply it to them.
 
     Parameters
     ----------
@@ -153,6 +153,11 @@ def fit_features(
     kind : "scattering", "deskew" or "pixels"
     n_components : int
         Number of principal components; no more than there are images or raw features are kept.
+
+    Returns
+    -------
+    model : FeatureModel
+    features : (n, n_components) float32 ndarray
 
     Raises
     ------
@@ -163,24 +168,33 @@ def fit_features(
         raise DataError(f"features {kind!r}; allowed are {', '.join(RAW_FEATURES)}")
     if n_components < 1:
         raise DataError(f"{n_components} principal components; allowed are 1, 2, 3, ...")
-    from sklearn.decomposition import PCA
+    typical_spread = _typical_spread(images, n_jobs)
+    # A fixed draw: the features then depend on the images alone and serve every seed.
+    order = np.random.default_rng(0).permutation(len(images))
+    fitted, others = np.sort(order[:PCA_ROWS]), np.sort(order[PCA_ROWS:])
+    with single_threaded_blas():
+        blocks = [fitted[slice(*block)] for block in block_ranges(len(fitted), BLOCK_ROWS)]
+        raw = np.concatenate(
+            map_blocks(lambda rows: RAW_FEATURES[kind](images[rows], typical_spread), blocks, n_jobs)
+        )
+    mean, components, explained = _principal_axes(raw, n_components)
+    model = FeatureModel(kind, typical_spread, mean, components, explained)
+    features = np.empty((len(images), len(components)), np.float32)
+    features[fitted] = model.project(raw)
+    features[others] = model.transform(images[others], n_jobs)
+    return model, features
 
+
+def _typical_spread(images: np.ndarray, n_jobs: int | None) -> np.ndarray:
     blocks = block_ranges(len(images), 50 * BLOCK_ROWS)
     spreads = map_blocks(lambda block: measure(images[slice(*block)]).spreads, blocks, n_jobs)
-    typical_spread = np.median(np.concatenate(spreads), axis=0)
-    # A fixed draw: the features then depend on the images alone and serve every seed.
-    rows = np.sort(np.random.default_rng(0).permutation(len(images))[:PCA_ROWS])
-    sample = images[rows]
-    with single_threaded_blas():
-        raw = np.concatenate(
-            map_blocks(
-                lambda block: RAW_FEATURES[kind](sample[slice(*block)], typical_spread),
-                block_ranges(len(sample), BLOCK_ROWS),
-                n_jobs,
-            )
-        )
+    return np.median(np.concatenate(spreads), axis=0)
+
+
+def _principal_axes(raw: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return mean, axes (strongest first) and the share of the variance that they keep."""
+    from sklearn.decomposition import PCA
+
     mean = raw.mean(axis=0, dtype=np.float64).astype(np.float32)
-    raw -= mean
-    pca = PCA(min(n_components, *raw.shape), svd_solver="covariance_eigh").fit(raw)
-    explained = float(pca.explained_variance_ratio_.sum())
-    return FeatureModel(kind, typical_spread, mean, pca.components_.astype(np.float32), explained)
+    pca = PCA(min(n_components, *raw.shape), svd_solver="covariance_eigh").fit(raw - mean)
+    return mean, pca.components_.astype(np.float32), float(pca.explained_variance_ratio_.sum())

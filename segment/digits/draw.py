@@ -1,0 +1,205 @@
+"""Figures of a clustering: arrays in, `matplotlib.figure.Figure` out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from segment.mixture.merging import MergeStep
+from segment.style import COLORS, new_figure, quiet_axes
+
+INK = "magma"
+HEAT = "Blues"
+
+
+def draw_confusion(confusion: np.ndarray) -> Any:
+    """Draw the confusion matrix: counts, and shares of the row.
+
+    Parameters
+    ----------
+    confusion : (n_classes, n_classes + 1) int ndarray
+        Rows are true classes; the last column (clusters left over) is drawn only if it counts any.
+    """
+    n_classes = len(confusion)
+    shown = confusion if confusion[:, -1].any() else confusion[:, :-1]
+    totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    shares = shown / totals
+    size = 1.6 + 0.62 * max(shown.shape)
+    figure = new_figure(size + 0.8, size)
+    axes = figure.subplots()
+    # The root lets shares of a per cent be seen beside the diagonal.
+    image = axes.imshow(np.sqrt(shares), cmap=HEAT, vmin=0, vmax=1)
+    for row, column in np.ndindex(shown.shape):
+        if shown[row, column]:
+            color = "white" if shares[row, column] > 0.3 else "black"
+            text = f"{shown[row, column]}\n{_percent(shares[row, column])}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=color)
+    names = [*map(str, range(n_classes)), "none"]
+    axes.set_xticks(range(shown.shape[1]), names[: shown.shape[1]])
+    axes.set_yticks(range(n_classes), names[:n_classes])
+    agreed = np.trace(confusion[:, :n_classes]) / max(confusion.sum(), 1)
+    quiet_axes(
+        axes, f"{agreed:.2%} of {confusion.sum()} digits", "matched digit of the cluster", "true digit"
+    )
+    bar = figure.colorbar(image, shrink=0.8, ticks=np.sqrt([0, 0.01, 0.1, 0.25, 0.5, 1]))
+    bar.ax.set_yticklabels(["0", "1 %", "10 %", "25 %", "50 %", "100 %"], fontsize=7)
+    bar.set_label("share of the row", fontsize=8)
+    return figure
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else "<0.1%"
+
+
+def draw_components(means: np.ndarray, weights: np.ndarray, names: Sequence[str]) -> Any:
+    """Draw the mean image of every component with its weight and the digit it was matched to.
+
+    Parameters
+    ----------
+    means : (K, height, width) ndarray
+    weights : (K,) ndarray
+    names : sequence of K str
+    """
+    columns = min(10, len(means)) if len(means) > 5 else len(means)
+    rows = -(-len(means) // columns)
+    figure = new_figure(0.95 * columns + 0.2, 1.2 * rows + 0.35)
+    figure.suptitle("mean image of each component: matched digit, weight", fontsize=9)
+    for k, axes in enumerate(np.atleast_1d(figure.subplots(rows, columns)).ravel()):
+        axes.set_axis_off()
+        if k < len(means):
+            axes.imshow(means[k], cmap=INK, vmin=0, vmax=max(float(means[k].max()), 1e-9))
+            axes.set_title(f"{names[k]}: {weights[k]:.1%}", fontsize=7.5, pad=2)
+    return figure
+
+
+def draw_samples(panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray, Sequence[str]]]]]) -> Any:
+    """Draw examples of every cluster, a row a cluster, a block of columns a kind of example.
+
+    Parameters
+    ----------
+    panels : sequence of (cluster name, kinds); kinds : sequence of (title, images (n, h, w), captions)
+        Every cluster lists the same kinds; one may have fewer images than another.
+    """
+    kinds = [
+        (title, max(len(kinds[i][1]) for _, kinds in panels)) for i, (title, *_) in enumerate(panels[0][1])
+    ]
+    kinds = [(title, max(count, 1)) for title, count in kinds]
+    total = sum(count for _, count in kinds)
+    figure = new_figure(0.62 * total + 1.0, 0.74 * len(panels) + 0.5)
+    blocks = figure.subfigures(1, len(kinds), width_ratios=[count for _, count in kinds], wspace=0.02)
+    for i, (block, (title, count)) in enumerate(zip(np.atleast_1d(blocks), kinds, strict=True)):
+        block.suptitle(title, fontsize=9)
+        grid = block.subplots(len(panels), count, squeeze=False)
+        for line, (name, examples) in zip(grid, panels, strict=True):
+            _, images, captions = examples[i]
+            if i == 0:
+                line[0].text(
+                    -0.25, 0.5, name, transform=line[0].transAxes, fontsize=10, ha="right", va="center"
+                )
+            for axes in line:
+                axes.set_axis_off()
+            for axes, image, caption in zip(line, images, captions, strict=False):
+                axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+                axes.set_title(caption, fontsize=6, pad=1)
+    return figure
+
+
+def draw_restarts(lower_bounds: np.ndarray, scores: np.ndarray, measure: str) -> Any:
+    """Draw how well each short run agrees with the labels against its lower bound."""
+    figure = new_figure(5.6, 3.8)
+    axes = figure.subplots()
+    best = int(np.argmax(lower_bounds))
+    axes.scatter(lower_bounds, scores, s=36, color=COLORS[0], alpha=0.75, label="short run", zorder=2)
+    axes.scatter(lower_bounds[best], scores[best], s=110, facecolor="none", edgecolor=COLORS[1], linewidth=2,
+                 label="chosen (labels not seen)", zorder=3)  # fmt: skip
+    quiet_axes(
+        axes, "does the likelihood choose well?", "lower bound of the short run (nats a sample)", measure
+    )
+    axes.ticklabel_format(useOffset=False)
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def draw_embedding(points: np.ndarray, clusters: np.ndarray, names: Sequence[str], shown: int = 6000) -> Any:
+    """Draw two discriminative directions with an ellipse of two standard deviations a cluster.
+
+    Parameters
+    ----------
+    points : (n, 2) ndarray
+    clusters : (n,) int ndarray
+    names : sequence of str, by cluster
+    shown : int
+        At most so many points are drawn, evenly chosen; the ellipses are of all.
+    """
+    from matplotlib.patches import Ellipse
+
+    figure = new_figure(6.4, 5.6)
+    axes = figure.subplots()
+    chosen = np.arange(0, len(points), max(1, len(points) // shown))
+    for k, name in enumerate(names):
+        color = COLORS[k % len(COLORS)]
+        own = chosen[clusters[chosen] == k]
+        axes.scatter(*points[own].T, s=3, color=color, alpha=0.35, linewidths=0, rasterized=True)
+        cloud = points[clusters == k]
+        if len(cloud) < 3:
+            continue
+        centre = cloud.mean(axis=0)
+        values, vectors = np.linalg.eigh(np.cov(cloud.T))
+        angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
+        width, height = 4 * np.sqrt(np.maximum(values[::-1], 0))
+        axes.add_patch(Ellipse(centre, width, height, angle=angle, fill=False, color=color, linewidth=1.6))
+        box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": color, "alpha": 0.85}
+        place = {"ha": "center", "va": "center", "bbox": box}
+        axes.text(*centre, name, color=color, fontsize=13, weight="bold", **place)
+    quiet_axes(axes, "clusters in two discriminative directions (2-sigma ellipses)",
+               "first direction", "second direction")  # fmt: skip
+    return figure
+
+
+def draw_overlap(overlap: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> Any:
+    """Draw the posterior overlap of the components, sorted and framed by the cluster they were merged to."""
+    order = np.argsort(groups, kind="stable")
+    figure = new_figure(6.2, 5.4)
+    axes = figure.subplots()
+    image = axes.imshow(np.sqrt(overlap[np.ix_(order, order)]), cmap=HEAT, vmin=0, vmax=1)
+    ends = np.cumsum(np.bincount(groups))
+    starts = np.concatenate([[0], ends[:-1]])
+    for start, end in zip(starts, ends, strict=True):
+        axes.add_patch(_frame(start - 0.5, end - start))
+    axes.set_xticks((starts + ends - 1) / 2, names)
+    axes.set_yticks((starts + ends - 1) / 2, names)
+    quiet_axes(
+        axes, f"{len(overlap)} components merged to {len(ends)} clusters", "matched digit", "matched digit"
+    )
+    bar = figure.colorbar(image, shrink=0.8, ticks=np.sqrt([0, 0.01, 0.1, 0.25, 0.5, 1]))
+    bar.ax.set_yticklabels(["0", ".01", ".1", ".25", ".5", "1"], fontsize=7)
+    bar.set_label("overlap of the posteriors", fontsize=8)
+    return figure
+
+
+def _frame(start: float, size: int) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((start, start), size, size, fill=False, edgecolor=COLORS[1], linewidth=1.2)
+
+
+def draw_merge_tree(steps: Sequence[MergeStep], groups: np.ndarray, names: Sequence[str]) -> Any:
+    """Draw the merges in their order, a bracket each, over the components sorted by cluster."""
+    order = np.argsort(groups, kind="stable")
+    place = {int(component): float(x) for x, component in enumerate(order)}
+    height = dict.fromkeys(place, 0.0)
+    figure = new_figure(7.4, 4.2)
+    axes = figure.subplots()
+    for number, step in enumerate(steps, start=1):
+        left, right = place[step.first], place[step.second]
+        color = COLORS[int(groups[step.first]) % len(COLORS)]
+        path = [(left, height[step.first]), (left, number), (right, number), (right, height[step.second])]
+        axes.plot(*zip(*path, strict=True), color=color, linewidth=1.1)
+        place[step.first], height[step.first] = (left + right) / 2, float(number)
+    ends = np.cumsum(np.bincount(groups))
+    axes.set_xticks(ends - (np.bincount(groups) + 1) / 2, names)
+    quiet_axes(axes, f"{len(groups)} components merged to {len(ends)} clusters",
+               "matched digit of the cluster", "merge number")  # fmt: skip
+    return figure
