@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from segment.mixture.em import EMResult
-from segment.mixture.gaussian import fit_em
+from segment.mixture.gaussian import climb, warn_of
 from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
 from segment.mixture.seeding import starting_points
@@ -24,6 +24,8 @@ def fit_mixture(
     reg_covar: float = 1e-6,
     covariance_shrinkage: float = 0.0,
     n_jobs: int | None = None,
+    tol: float = 1e-5,
+    max_iter: int = 1000,
     **options: Any,
 ) -> EMResult[Parameters]:
     """Choose starts (see `starting_points`), fit a Gaussian mixture from each (see `fit_em`), keep the best.
@@ -32,15 +34,20 @@ def fit_mixture(
     ----------
     samples : Samples
     n_components : int
-    init : {"short_runs", "kmeans", "random"}
+    init : {"short_runs", "kmeans", "k-means++", "random"}
     n_init : int, optional
         Number of short runs.
     **options
-        `tol`, `max_iter`, `acceleration` and `callback` of `fit_em`.
+        `acceleration` and `callback` of `fit_em`.
 
     Returns
     -------
     EMResult
+
+    Warns
+    -----
+    ConvergenceWarning, CollapseWarning
+        As `fit_em`, about the fit that is returned.
 
     Raises
     ------
@@ -56,5 +63,7 @@ def fit_mixture(
         samples, n_components, covariance_type=covariance_type, method=init, n_init=n_init,
         random_state=random_state, **shared,
     )  # fmt: skip
-    results = [fit_em(samples, start, **shared, **options) for start in starts]
-    return max(results, key=lambda result: result.lower_bound)
+    results = [climb(samples, start, tol=tol, max_iter=max_iter, **shared, **options) for start in starts]
+    best = max(results, key=lambda result: result.lower_bound)
+    warn_of(best, tol, max_iter)
+    return best

@@ -211,6 +211,26 @@ def fit_em(
     DataError
         If samples, parameters and options do not fit each other.
     """
+    result = climb(
+        samples, parameters, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
+        covariance_shrinkage=covariance_shrinkage, acceleration=acceleration, n_jobs=n_jobs,
+        callback=callback,
+    )  # fmt: skip
+    warn_of(result, tol, max_iter)
+    return result
+
+
+def climb(
+    samples: Samples,
+    parameters: Parameters,
+    *,
+    reg_covar: float = 1e-6,
+    covariance_shrinkage: float = 0.0,
+    acceleration: str | None = "squarem",
+    n_jobs: int | None = None,
+    **options: Any,
+) -> EMResult[Parameters]:
+    """Do what `fit_em` does, without its warnings: for callers that keep the best of several fits."""
     model = GaussianModel(
         samples,
         parameters.n_components,
@@ -221,25 +241,31 @@ def fit_em(
     )
     if not model.monotone:
         acceleration = None
-    result = run_em(
-        model, parameters, tol=tol, max_iter=max_iter, acceleration=acceleration, callback=callback
-    )
-    repairs = (*model.repairs, *model.collapses(result.parameters))
+    result = run_em(model, parameters, acceleration=acceleration, **options)
     log_likelihood = result.log_likelihood
     if model.reg > 0:
         log_likelihood = float(
             samples.sample_weight @ score_samples(samples.X, result.parameters, n_jobs=n_jobs)
         )
+    repairs = (*model.repairs, *model.collapses(result.parameters))
+    return replace(result, repairs=repairs, log_likelihood=log_likelihood)
+
+
+def warn_of(
+    result: EMResult[Parameters],
+    tol: float,
+    max_iter: int,
+    category: type[Warning] = ConvergenceWarning,
+    stacklevel: int = 3,
+) -> None:
+    """Warn if a fit has not converged (as `category`) or was repaired (`CollapseWarning`)."""
     if not result.converged:
         fell = result.n_evaluations < max_iter
-        reason = (
-            "the log-likelihood fell" if fell else f"{max_iter} iterations were not enough for tol={tol:g}"
-        )
+        reason = "the log-likelihood fell" if fell else f"{max_iter} E-steps were not enough for tol={tol:g}"
         warnings.warn(f"EM has not converged: {reason}; try a larger max_iter or reg_covar",
-                      ConvergenceWarning, stacklevel=2)  # fmt: skip
-    if repairs:
-        warnings.warn("; ".join(repairs), CollapseWarning, stacklevel=2)
-    return replace(result, repairs=repairs, log_likelihood=log_likelihood)
+                      category, stacklevel=stacklevel)  # fmt: skip
+    if result.repairs:
+        warnings.warn("; ".join(result.repairs), CollapseWarning, stacklevel=stacklevel)
 
 
 def parameters_from_responsibilities(

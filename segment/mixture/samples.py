@@ -128,7 +128,7 @@ def as_matrix(X: Any) -> np.ndarray:
         if wrong.any():
             row, column = (int(i) for i in np.argwhere(wrong)[0])
             raise DataError(
-                f"{int(wrong.sum())} of {array.size} entries are not finite, the first at row {row}, "
+                f"{int(wrong.sum())} of {array.size} entries are NaN or infinite, the first at row {row}, "
                 f"column {column} ({array[row, column]}); drop or impute such rows"
             )
     return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ FIRST_STEPS = 8
 N_FINALISTS = 4
 SHORT_RUN_TOL = 1e-4
 FINAL_TOL = 1e-5
+
+METHODS = ("short_runs", "kmeans", "k-means++", "random")
 
 # Finalists this close to the best (nats per unit of weight) may change places on all the samples.
 MARGIN = 0.02
@@ -103,11 +106,41 @@ def kmeans(
     return centers, labels
 
 
+def _scale(samples: Samples) -> np.ndarray:
+    deviation = np.sqrt(samples.variance)
+    return np.where(deviation > 0, deviation, 1.0)
+
+
 def _standardised(samples: Samples) -> Samples:
     """Scale each feature to variance 1, so that a stretched one does not decide; a constant one to 0."""
-    deviation = np.sqrt(samples.variance)
-    scale = np.where(deviation > 0, deviation, 1.0)
-    return Samples((samples.X - samples.mean) / scale, samples.sample_weight)
+    return Samples((samples.X - samples.mean) / _scale(samples), samples.sample_weight)
+
+
+def parameters_from_means(
+    samples: Samples, means: Any, *, covariance_type: str = "full", reg_covar: float = 1e-6
+) -> Parameters:
+    """Return a start with given means; weights and covariances are those of the samples nearest to each.
+
+    Parameters
+    ----------
+    samples : Samples
+    means : (K, n_features) array
+        Nearest is measured on standardised features. A mean that no sample is nearest to gets a tenth of
+        an equal share of the weight.
+
+    Returns
+    -------
+    Parameters
+    """
+    means = np.asarray(means, dtype=np.float64)
+    centers = (means - samples.mean) / _scale(samples)
+    labels = _squared_distances(_standardised(samples).X, centers).argmin(axis=1)
+    start = parameters_from_responsibilities(
+        samples, labels[:, None] == np.arange(len(means)), covariance_type=covariance_type,
+        reg_covar=reg_covar,
+    )  # fmt: skip
+    weights = np.where(start.weights > 0, start.weights, 0.1 / len(means))
+    return replace(start, weights=weights / weights.sum(), means=means)
 
 
 def _race(model: GaussianModel, starts: list[Parameters], n_jobs: int | None) -> list[EMResult[Parameters]]:
@@ -155,11 +188,11 @@ def starting_points(
     ----------
     samples : Samples
     n_components : int
-    method : {"short_runs", "kmeans", "random"}
+    method : {"short_runs", "kmeans", "k-means++", "random"}
         "short_runs" (emEM): many random starts race on a subsample; each gets a few EM steps, the worse
         half drops out, the rest gets twice as many, and so on; what is close to the best at the end is
-        returned. "kmeans": one start, weighted k-means++ and Lloyd's iterations on standardised features.
-        "random": one start, random rows as centers.
+        returned. The others make one start, from centers on standardised features: "kmeans", weighted
+        k-means++ and Lloyd's iterations; "k-means++", without the latter; "random", random rows.
     n_init : int, optional
         Number of short runs (default 32).
     random_state : int, Generator or None
@@ -176,8 +209,8 @@ def starting_points(
     .. [2] Jamieson & Talwalkar (2016), "Non-stochastic best arm identification and hyperparameter
            optimization", AISTATS: the halving.
     """
-    if method not in ("short_runs", "kmeans", "random"):
-        raise DataError(f"method is {method!r}; allowed are 'short_runs', 'kmeans' and 'random'")
+    if method not in METHODS:
+        raise DataError(f"method is {method!r}; allowed are {', '.join(METHODS)}")
     if n_components < 1:
         raise DataError(f"n_components is {n_components}; at least 1 is needed")
     if n_components > samples.n_samples:
@@ -200,18 +233,23 @@ def starting_points(
             reg_covar=reg_covar, covariance_shrinkage=covariance_shrinkage,
         )  # fmt: skip
 
-    def random_start(generator: np.random.Generator) -> Parameters:
-        return start_from(standardised.X[_draw(part.sample_weight, generator, n_components)])
+    def random_centers(generator: np.random.Generator) -> np.ndarray:
+        return standardised.X[_draw(part.sample_weight, generator, n_components)]
 
-    if method == "kmeans":
-        return [start_from(kmeans(standardised, n_components, rng)[0])]
-    if method == "random" or n_components == 1:
-        return [random_start(rng)]
+    single = {
+        "kmeans": lambda: kmeans(standardised, n_components, rng)[0],
+        "k-means++": lambda: kmeans_plusplus(standardised, n_components, rng),
+        "random": lambda: random_centers(rng),
+    }
+    if n_components == 1:
+        method = "random"
+    if method in single:
+        return [start_from(single[method]())]
     model = GaussianModel(
         part, n_components, covariance_type, n_jobs=1, reg_covar=reg_covar,
         covariance_shrinkage=covariance_shrinkage,
     )  # fmt: skip
-    starts = [random_start(generator) for generator in rng.spawn(n_init or N_SHORT_RUNS)]
+    starts = [start_from(random_centers(generator)) for generator in rng.spawn(n_init or N_SHORT_RUNS)]
     return [result.parameters for result in _race(model, starts, n_jobs)]
 
 
