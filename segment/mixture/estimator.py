@@ -42,7 +42,8 @@ class GaussianMixture(FittedMixture):
     Constructor arguments, attributes, methods and errors are those of scikit-learn 1.9. What differs:
     `fit` takes `sample_weight`; the start is a race of short runs by default; EM is accelerated;
     ``lower_bounds_[-1]`` belongs to the fitted parameters, not to those of one step before; fitted arrays
-    are float64 whatever the data; a collapsing component is repaired and reported in `repairs_`.
+    are float64 whatever the data; a collapsing component is repaired and reported in `repairs_` where
+    scikit-learn raises ValueError.
 
     Parameters
     ----------

@@ -49,8 +49,8 @@ def checked_weights(given: Any, K: int) -> np.ndarray:
     weights = _checked(given, (K,), "weights")
     if weights.min() < 0 or weights.max() > 1:
         raise DataError(
-            f"The parameter 'weights' should be in the range [0, 1], but got min value {weights.min():.5f}, "
-            f"max value {weights.max():.5f}"
+            f"The parameter 'weights' should be in the range [0, 1], but got max value {weights.max():.5f}, "
+            f"min value {weights.min():.5f}"
         )
     if abs(weights.sum() - 1.0) > 1e-6:
         raise DataError(
@@ -72,7 +72,7 @@ def covariances_from_precisions(given: Any, kind: CovarianceType, K: int, D: int
     DataError
         If the precisions have another shape, or are not symmetric and positive definite.
     """
-    array = _checked(given, kind.shape(K, D), "precisions")
+    array = _checked(given, kind.shape(K, D), f"{kind.name} precision")
     if kind.family == "diag":
         if array.min() <= 0:
             raise DataError(f"'{kind.name} precision' should be positive, but got {array.min()}")
