@@ -1,0 +1,154 @@
+"""A photo in memory: pixels, their weights, and where they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from segment.errors import ImageError
+
+# Bands that are no colors are shown between these percentiles.
+_SHOWN = (2.0, 98.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """Pixels and what is known of them; make it with `read_photo` or `Photo.of`.
+
+    Attributes
+    ----------
+    pixels : (M, N, D) ndarray, C-contiguous
+        uint8, uint16, or float. sRGB colors (D = 3; floats in [0, 1]) if `is_color`, else any bands.
+    alpha : (M, N) float32 ndarray in [0, 1], or None
+        Weight of each pixel; None where all are opaque. Pixels of weight 0 take no part.
+    is_color : bool
+    name : str
+        What outputs are named after.
+    source : str
+        What it was read from.
+    sha256 : str or None
+        Of the file.
+    reader : dict
+        What was done while reading.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    is_color: bool = True
+    name: str = "photo"
+    source: str = "array"
+    sha256: str | None = None
+    reader: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, image: Any, *, bands: bool = False) -> Photo:
+        """Take an array as it is.
+
+        Parameters
+        ----------
+        image : (M, N), (M, N, 3), (M, N, 4) or (M, N, D) array
+            Gray, sRGB, sRGB with alpha, or any other number of bands; bool, uint8, uint16, or float
+            (colors in [0, 1]).
+        bands : bool
+            Take 3 or 4 channels as bands too, not as colors.
+
+        Raises
+        ------
+        ImageError
+            If it is no such array, is empty, holds NaN or infinity, or colors out of range.
+        """
+        try:
+            array = np.asarray(image)
+        except ValueError as error:
+            raise ImageError(f"image is no array: {error}") from error
+        array = _checked(array)
+        if array.ndim == 2:
+            array = array[:, :, None]
+        channels = array.shape[2]
+        is_color = not bands and channels in (1, 3, 4)
+        if not is_color:
+            return cls(np.ascontiguousarray(array), is_color=False)
+        if array.dtype.kind == "f" and (array.min() < 0 or array.max() > 1):
+            raise ImageError(
+                f"image is {array.dtype} and reaches from {array.min():.4g} to {array.max():.4g}; float "
+                "colors lie in [0, 1]: divide by the largest value, or pass uint8 or uint16"
+            )
+        alpha = as_weights(array[:, :, 3]) if channels == 4 else None
+        colors = np.repeat(array, 3, axis=2) if channels == 1 else array[:, :, :3]
+        return cls(np.ascontiguousarray(colors), alpha)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of pixels."""
+        return self.pixels.shape[0] * self.pixels.shape[1]
+
+    @cached_property
+    def counts(self) -> np.ndarray | None:
+        """Which pixels take part, (M, N) bool; None if all do."""
+        return None if self.alpha is None else self.alpha > 0
+
+    @cached_property
+    def display(self) -> np.ndarray:
+        """The photo as it is shown, (M, N, 3) uint8 sRGB."""
+        if self.is_color:
+            return to_uint8(self.pixels)
+        bands = self.pixels[:, :, [0, 0, 0] if self.pixels.shape[2] < 3 else [0, 1, 2]]
+        low, high = np.percentile(bands[:: max(1, bands.shape[0] // 1000)], _SHOWN, axis=(0, 1))
+        spread = np.where(high > low, high - low, 1.0)
+        return to_uint8(np.clip((bands - low) / spread, 0.0, 1.0).astype(np.float32))
+
+
+def to_uint8(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8, uint16 or float ([0, 1]) values as uint8."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.rint(pixels * 255.0).astype(np.uint8)
+
+
+def as_weights(alpha: np.ndarray) -> np.ndarray | None:
+    """Return an alpha channel as weights in [0, 1]; None if every pixel is opaque.
+
+    Raises
+    ------
+    ImageError
+        If every pixel is fully transparent.
+    """
+    top = np.iinfo(alpha.dtype).max if alpha.dtype.kind == "u" else 1.0
+    if alpha.min() == top:
+        return None
+    if alpha.max() <= 0:
+        raise ImageError("every pixel is fully transparent; there is nothing to segment")
+    return alpha.astype(np.float32) / np.float32(top)
+
+
+def _checked(array: np.ndarray) -> np.ndarray:
+    if array.ndim not in (2, 3):
+        raise ImageError(
+            f"image has shape {array.shape}; (M, N), (M, N, 3), (M, N, 4) or (M, N, D) is needed"
+        )
+    if array.size == 0:
+        raise ImageError(f"image has shape {array.shape}; it has no pixels")
+    if array.dtype == bool:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    if array.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
+        raise ImageError(f"image holds {array.dtype}; bool, uint8, uint16, float32 and float64 are allowed")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        wrong = ~np.isfinite(array)
+        row, column = (int(i) for i in np.argwhere(wrong)[0][:2])
+        raise ImageError(
+            f"{int(wrong.sum())} values of the image are not finite, the first at row {row}, "
+            f"column {column}; replace them, or give those pixels a sample_weight of 0 and a finite color"
+        )
+    return array

@@ -1,0 +1,261 @@
+"""Read photos from files, standard input and the collection bundled with scikit-image."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segment.errors import ImageError
+from segment.photo.photo import Photo, as_weights
+from segment.photo.png16 import png16_channels, read_png16
+from segment.photo.tiff import is_tiff, read_tiff
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+BUNDLED = "skimage:"
+STDIN = "-"
+
+# Above this number of pixels a file must be allowed expressly: some kilobytes can declare gigabytes.
+MAX_PIXELS = 200_000_000
+
+# Names under which people look for a bundled photo.
+_ALIASES = {"cat": "chelsea"}
+
+_ORIENTATION = 0x0112
+_AS_IT_IS = 1
+
+
+def read_photo(source: str | os.PathLike[str], *, allow_large: bool = False) -> Photo:
+    """Read a photo.
+
+    Parameters
+    ----------
+    source : path, "-" (standard input), or "skimage:NAME" (a photo bundled with scikit-image)
+        JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF. EXIF orientation is applied, an embedded ICC
+        profile converted to sRGB, alpha becomes the pixels' weight. A TIFF with other than 1, 3 or 4
+        channels holds bands, not colors.
+    allow_large : bool
+        Read photos of more than `MAX_PIXELS` pixels.
+
+    Returns
+    -------
+    Photo
+
+    Raises
+    ------
+    ImageError
+        If there is no such file, or it is empty, damaged, no image, or too large.
+    """
+    name, data = _load(source)
+    return decode_photo(data, str(source), name, allow_large=allow_large)
+
+
+def bundled_path(source: str) -> Path:
+    """Return the file of a photo bundled with scikit-image, named like "skimage:astronaut"."""
+    import importlib.util
+
+    name = source.removeprefix(BUNDLED)
+    spec = importlib.util.find_spec("skimage")
+    folders = spec.submodule_search_locations if spec else None
+    files = {
+        path.stem: path
+        for folder in folders or ()
+        for path in sorted((Path(folder) / "data").glob("*.*"))
+        if path.suffix in SUFFIXES
+    }
+    found = files.get(_ALIASES.get(name, name))
+    if found is None:
+        raise ImageError(
+            f"{source}: no photo of that name is bundled with scikit-image; there are "
+            f"{', '.join(sorted(set(files) | set(_ALIASES)))}"
+        )
+    return found
+
+
+def _load(source: str | os.PathLike[str]) -> tuple[str, bytes]:
+    """Return the name and the content of a source."""
+    text = os.fspath(source)
+    if text == STDIN:
+        return "stdin", sys.stdin.buffer.read()
+    path = bundled_path(text) if text.startswith(BUNDLED) else Path(text)
+    name = text.removeprefix(BUNDLED) if text.startswith(BUNDLED) else path.stem
+    try:
+        return name, path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"{text}: no such file") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{text}: cannot be read ({reason})") from error
+
+
+def decode_photo(data: bytes, source: str, name: str, *, allow_large: bool = False) -> Photo:
+    """Decode the content of a file; see `read_photo`."""
+    if not data:
+        raise ImageError(f"{source}: the file is empty")
+
+    def check_size(width: int, height: int) -> None:
+        if width * height > MAX_PIXELS and not allow_large:
+            raise ImageError(
+                f"{source}: declares {width} x {height} pixels, more than {MAX_PIXELS:,}; if you trust the "
+                "file, allow it with --allow-large (allow_large=True)"
+            )
+
+    pixels, alpha, is_color, reader = _decode(data, source, check_size)
+    try:
+        weights = None if alpha is None else as_weights(alpha)
+    except ImageError as error:
+        raise ImageError(f"{source}: {error}") from error
+    reader["alpha"] = "none" if alpha is None else "opaque" if weights is None else "weight"
+    digest = hashlib.sha256(data).hexdigest()
+    return Photo(pixels, weights, is_color, name, source, digest, reader)
+
+
+def _decode(
+    data: bytes, source: str, check_size: Callable[[int, int], None]
+) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
+    """Return pixels (M, N, D), alpha (M, N) or None, whether the pixels are colors, and what was done."""
+    if is_tiff(data) and (tiff := read_tiff(data, source, check_size)) is not None:
+        array, facts = tiff
+        depth, orientation = 8 * array.dtype.itemsize, facts["orientation"]
+        reader = {"format": "TIFF", "orientation": orientation, "profile": "none", "depth": depth}
+        array = _oriented(array, orientation)
+        if facts["bands"]:
+            photo = Photo.of(array if array.dtype.kind != "i" else array.astype(np.float32), bands=True)
+            return photo.pixels, None, False, reader | {"bands": array.shape[2]}
+        return *_split(array, facts["alpha"]), True, reader
+    with _pillow_errors(source), _open(data) as image:
+        check_size(*image.size)
+        reader = {"format": image.format or "unknown"}
+        channels = png16_channels(data)
+        profile = image.info.get("icc_profile")
+        if channels > 1 and (profile is None or _is_srgb(profile)):
+            array = read_png16(data, source)
+            orientation = image.getexif().get(_ORIENTATION, _AS_IT_IS)
+            array = _oriented(array, orientation)
+            reader |= {"orientation": orientation, "profile": _described(profile), "depth": 16}
+            return *_split(array, channels in (2, 4)), True, reader
+        image.load()
+        return _from_pillow(image, reader)
+
+
+def _from_pillow(
+    image: Any, reader: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
+    from PIL import ImageOps
+
+    orientation = image.getexif().get(_ORIENTATION, _AS_IT_IS)
+    profile = image.info.get("icc_profile")
+    if orientation != _AS_IT_IS:
+        image = ImageOps.exif_transpose(image)
+    reader["orientation"] = orientation
+    if image.mode == "F" or image.mode == "I":
+        array = Photo.of(np.asarray(image, dtype=np.float32), bands=True).pixels
+        return array, None, False, reader | {"profile": "none", "depth": 32, "bands": 1}
+    reader["depth"] = 16 if image.mode.startswith("I;16") else 1 if image.mode == "1" else 8
+    if image.mode.startswith("I;16"):
+        reader["profile"] = "none"
+        return *_split(np.asarray(image).astype(np.uint16)[:, :, None], False), True, reader
+    has_alpha = image.has_transparency_data
+    image, reader["profile"] = _to_srgb(image, profile, "RGBA" if has_alpha else "RGB")
+    return *_split(np.asarray(image), has_alpha), True, reader
+
+
+def _to_srgb(image: Any, profile: bytes | None, mode: str) -> tuple[Any, str]:
+    """Convert an image to sRGB in `mode` through its ICC profile, if it has one that is not sRGB itself."""
+    from PIL import ImageCms
+
+    if profile is None or _is_srgb(profile):
+        return image.convert(mode), _described(profile)
+    source = image.convert(mode) if image.mode in ("P", "PA", "1", "LA") else image
+    if source.mode == "L" and mode == "RGBA":
+        source = source.convert(mode)
+    try:
+        alpha = source.getchannel("A") if mode == "RGBA" and source.mode == "RGBA" else None
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        base = source.convert("RGB") if source.mode == "RGBA" else source
+        srgb = ImageCms.createProfile("sRGB")
+        converted: Any = ImageCms.profileToProfile(base, opened, srgb, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        warnings.warn(f"the embedded color profile was ignored: {error}", UserWarning, stacklevel=2)
+        return image.convert(mode), f"{_described(profile)}, ignored"
+    if alpha is not None:
+        converted = converted.convert("RGBA")
+        converted.putalpha(alpha)
+    return converted, f"{_described(profile)}, converted to sRGB"
+
+
+def _described(profile: bytes | None) -> str:
+    """Return the name that an ICC profile gives itself."""
+    from PIL import ImageCms
+
+    if profile is None:
+        return "none"
+    try:
+        return (
+            ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip() or "unnamed"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return "damaged"
+
+
+def _is_srgb(profile: bytes) -> bool:
+    return "srgb" in _described(profile).lower()
+
+
+def _split(array: np.ndarray, has_alpha: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return (M, N, 3) colors and the alpha channel of gray or color channels with or without alpha."""
+    alpha = array[:, :, -1] if has_alpha else None
+    colors = array[:, :, :-1] if has_alpha else array
+    if colors.shape[2] == 1:
+        colors = np.repeat(colors, 3, axis=2)
+    return np.ascontiguousarray(colors), alpha
+
+
+def _oriented(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Apply an EXIF orientation (1 .. 8) to an array (M, N, D)."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    rows, columns = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(
+        orientation, (1, 1)
+    )
+    return array[::rows, ::columns]
+
+
+@contextmanager
+def _open(data: bytes) -> Iterator[Any]:
+    """Open an image with Pillow, whatever size it declares: sizes are judged here, not there."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            yield image
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextmanager
+def _pillow_errors(source: str) -> Iterator[None]:
+    """Turn what decoders raise on bad files into an `ImageError`."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        yield
+    except (ImageError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{source}: not an image that can be read; JPEG, PNG, WebP, BMP, GIF and TIFF are"
+        ) from error
+    except Exception as error:
+        # Pillow's decoders raise nearly every exception there is on damaged files.
+        raise ImageError(f"{source}: damaged or truncated ({error}); try another copy of the file") from error
