@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: repeated timing in turn, tables, and the sections of docs/benchmarks.md."""
+"""What the benchmark scripts share: timing in turn, tables, and the sections of docs/benchmarks.md."""
 
 import datetime
 import os
