@@ -7,6 +7,7 @@ kernel file is therefore self-contained: it calls no kernel of another file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import numba
@@ -17,10 +18,24 @@ def _compile(options: dict[str, Any], function: Callable[..., Any]) -> Any:
         # A part of a kernel is stored inside the kernels that call it.
         return numba.njit(**options)(function)
     try:
-        return numba.njit(cache=True, **options)(function)
+        dispatcher = numba.njit(cache=True, **options)(function)
     except RuntimeError:
         # No folder that the cache could be written to: compile afresh in every process.
         return numba.njit(**options)(function)
+    if not numba.config.DISABLE_JIT:
+        _forgive_full_disk(dispatcher._cache)
+    return dispatcher
+
+
+def _forgive_full_disk(cache: Any) -> None:
+    """Let a disk that fills up cost the cached kernel, not the run. Numba has no public hook for it."""
+    save = cache.save_overload
+
+    def save_if_possible(*arguments: Any) -> None:
+        with suppress(OSError):
+            save(*arguments)
+
+    cache.save_overload = save_if_possible
 
 
 def kernel(
