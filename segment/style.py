@@ -29,7 +29,7 @@ def new_figure(width: float = 6.4, height: float = 4.2) -> Any:
     """Return an empty `matplotlib.figure.Figure` of that size in inches; it knows no global state."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    return Figure(figsize=(width, height), dpi=DPI, layout="compressed")
 
 
 def quiet_axes(axes: Any, title: str = "", x: str = "", y: str = "") -> Any:

@@ -13,6 +13,9 @@ from segment.kernels.compile import kernel
 # Factors of at most 2 that fit into a double before their product must be turned into a logarithm.
 _PRODUCT = 512
 
+# A component that explains less than this share of the samples stays where it is, with next to no weight.
+EMPTY = 1e-7
+
 _SUMS = ("reassoc", "contract", "nsz")
 
 
@@ -115,12 +118,12 @@ def fit_pairs(x, weights, means, variances, reg, tol, max_iter, log_likelihoods,
             value = _e_step(x, weights[s], means[s], variances[s], reg, sums)
             log_likelihoods[s] = value
             n_iter[s] = iteration + 1
-            empty = min(sums[0, 0], sums[1, 0]) <= 1e-7 * n
-            if empty or value - before < tol * n:
+            if value - before < tol * n:
                 break
             before = value
-            weights[s] = sums[0, 0] / n
+            weights[s] = min(max(sums[0, 0] / n, 1e-300), 1.0 - 1e-16)
             for k in range(2):
-                shift = sums[k, 1] / sums[k, 0]
-                means[s, k] += shift
-                variances[s, k] = max(sums[k, 2] / sums[k, 0] - shift * shift, 0.0) + reg
+                if sums[k, 0] > EMPTY * n:
+                    shift = sums[k, 1] / sums[k, 0]
+                    means[s, k] += shift
+                    variances[s, k] = max(sums[k, 2] / sums[k, 0] - shift * shift, 0.0) + reg

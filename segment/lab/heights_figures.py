@@ -1,0 +1,175 @@
+"""The figures of the heights experiment."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from segment.lab.drawing import draw_densities, draw_histogram, draw_sum
+from segment.lab.heights import GROUPS, STARTS, TRUTH, WORSE, Heights, six, starting_means
+from segment.lab.outcome import Picture
+from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
+
+
+def pictures(result: Heights) -> tuple[Picture, ...]:
+    """Return the figures of the experiment, in the order to be read."""
+    ends = {name: trace.log_likelihoods[-1] for name, trace in result.traces.items()}
+    lost = float((result.basin < result.basin.max() - WORSE).mean())
+    return (
+        Picture(
+            "heights_fits",
+            "Heights of 600 men and 400 women, the components they were drawn from (dashed), those fitted "
+            "from each start (solid, in the color of the group whose name they began with) and their sum "
+            "(black). "
+            f"Log-likelihoods at the end: A {ends['A']:.2f}, B {ends['B']:.2f}, C {ends['C']:.2f} nats.",
+            "Three histograms of heights with fitted densities, one for each start.",
+            partial(draw_fits, result),
+        ),
+        Picture(
+            "heights_log_likelihood",
+            "Log-likelihood by iteration from the three starts: it never falls. B and C lie on one another, "
+            "since C is B with the names of the components exchanged.",
+            "Three rising curves that level off.",
+            partial(draw_log_likelihoods, result),
+        ),
+        Picture(
+            "heights_paths",
+            "Means, standard deviations and weights by iteration (logarithmic) from start A; dashed the "
+            "truth. They still move long after the log-likelihood looks flat.",
+            "Three panels with two curves each, men in blue and women in vermilion.",
+            partial(draw_paths, result),
+        ),
+        Picture(
+            "heights_basin",
+            f"The basin map: where plain EM ends from each of {result.basin.size} pairs of starting "
+            f"means, as nats below the best log-likelihood found. {lost:.1%} of the starts miss it. Letters mark the "
+            "starts A, B and C.",
+            "Heat map over the starting means of both components, symmetric about the diagonal.",
+            partial(draw_basin, result),
+        ),
+        Picture(
+            "heights_errors",
+            "Estimates from start A with intervals of two standard errors by three methods; the dashed line "
+            "is the truth. The methods agree, and the intervals are wide: the groups overlap.",
+            "Six small panels, each with three intervals about one estimate.",
+            partial(draw_errors, result),
+        ),
+        Picture(
+            "heights_repeats",
+            f"How far below start A each start ended on {len(result.repeats['B'].log_likelihoods)} new data "
+            "sets. Bars left of zero are data sets on which it ended higher.",
+            "Histogram of differences in log-likelihood for starts B and C.",
+            partial(draw_repeats, result),
+        ),
+    )
+
+
+def draw_fits(result: Heights) -> Any:
+    """Draw histogram, true and fitted components and their sum, one panel a start."""
+    figure = new_figure(7.4, 2.9)
+    grid = np.linspace(result.heights.min() - 3, result.heights.max() + 3, 1201)
+    top = 1.25 * np.histogram(result.heights, 40, density=True)[0].max()
+    for axes, (name, trace) in zip(figure.subplots(1, 3, sharex=True), result.traces.items(), strict=True):
+        draw_histogram(axes, result.heights)
+        draw_densities(axes, grid, TRUTH, linestyle=(0, (4, 3)), linewidth=1.0)
+        draw_sum(axes, grid, trace.last, linewidth=1.2)
+        draw_densities(axes, grid, trace.last)
+        axes.set_ylim(0, top)
+        quiet_axes(axes, f"start {name}", "height (cm)")
+    handles = [_line(COLORS[0], "-", GROUPS[0]), _line(COLORS[1], "-", GROUPS[1]), _line(INK, "-", "sum"),
+               _line(FAINT, (0, (4, 3)), "truth (dashed)")]  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    return figure
+
+
+def _line(color: str, style: Any, label: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=color, linestyle=style, label=label)
+
+
+def draw_log_likelihoods(result: Heights) -> Any:
+    """Draw the log-likelihood by iteration, one curve a start; the first, steep steps apart."""
+    figure = new_figure(6.4, 3.2)
+    axes = figure.subplots()
+    for name, color, style in zip(STARTS, COLORS[2:], ("-", "-", (0, (2, 2))), strict=False):
+        values = result.traces[name].log_likelihoods
+        axes.plot(np.arange(1, len(values)), values[1:], color=color, linestyle=style, linewidth=1.8,
+                  label=f"start {name}")  # fmt: skip
+    best = max(trace.log_likelihoods[-1] for trace in result.traces.values())
+    axes.set_ylim(best - 30, best + 2)
+    axes.set_xscale("log")
+    quiet_axes(axes, "", "iteration", "log-likelihood (nats)")
+    quiet_legend(axes, loc="lower right")
+    return figure
+
+
+def draw_paths(result: Heights) -> Any:
+    """Draw the six parameters by iteration from start A."""
+    figure = new_figure(7.4, 2.7)
+    steps = np.array([six(parameters) for parameters in result.traces["A"].parameters])
+    truth = six(TRUTH)
+    titles = ("mean (cm)", "standard deviation (cm)", "weight")
+    for i, axes in enumerate(figure.subplots(1, 3)):
+        for k, group in enumerate(GROUPS):
+            values = steps[1:, 3 * k + i]
+            axes.plot(np.arange(1, len(steps)), values, color=COLORS[k], linewidth=1.8, label=group)
+            axes.axhline(truth[3 * k + i], color=COLORS[k], linewidth=1.0, linestyle=(0, (4, 3)))
+        axes.set_xscale("log")
+        quiet_axes(axes, titles[i], "iteration")
+        if i == 0:
+            quiet_legend(axes)
+    return figure
+
+
+def draw_basin(result: Heights) -> Any:
+    """Draw the final log-likelihood over the starting means, as nats below the best."""
+    figure = new_figure(5.6, 4.6)
+    axes = figure.subplots()
+    below = result.basin.max() - result.basin
+    image = axes.pcolormesh(
+        result.basin_means, result.basin_means, below, cmap="Blues", vmin=0, shading="nearest",
+        rasterized=True,
+    )  # fmt: skip
+    for name, (first, second) in starting_means(result.heights).items():
+        axes.annotate(name, (second, first), ha="center", va="center", fontsize=10, fontweight="bold",
+                      bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "ec": INK})  # fmt: skip
+    bar = figure.colorbar(image, shrink=0.9)
+    bar.set_label("nats below the best optimum found", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    axes.set_aspect("equal")
+    quiet_axes(axes, "", "starting mean of the second component (cm)",
+               "starting mean of the first component (cm)")  # fmt: skip
+    return figure
+
+
+def draw_errors(result: Heights) -> Any:
+    """Draw the estimates with two standard errors either way, by method."""
+    figure = new_figure(7.4, 3.6)
+    first = next(iter(result.errors.values()))
+    truth = (*TRUTH.weights, *TRUTH.means.ravel(), *np.sqrt(TRUTH.covariances.ravel()))
+    panels = figure.subplots(2, 3).T.ravel()
+    for i, axes in enumerate(panels):
+        for row, found in enumerate(result.errors.values()):
+            axes.errorbar(first.estimates[i], -row, xerr=2 * found.errors[i], color=COLORS[i % 2], fmt="o",
+                          markersize=4, capsize=3, linewidth=1.6)  # fmt: skip
+        axes.axvline(truth[i], color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
+        axes.set_ylim(-2.6, 0.6)
+        axes.set_yticks([0, -1, -2], result.errors if i < 2 else ["", "", ""])
+        unit = "" if i < 2 else " (cm)"
+        quiet_axes(axes, first.names[i] + unit)
+    return figure
+
+
+def draw_repeats(result: Heights) -> Any:
+    """Draw how far below start A the other starts ended, over all repetitions."""
+    figure = new_figure(6.4, 2.9)
+    axes = figure.subplots()
+    below = result.repeats["A"].log_likelihoods - result.repeats["B"].log_likelihoods
+    edges = np.arange(np.floor(below.min()) - 0.5, np.ceil(below.max()) + 1.5)
+    axes.hist(below, bins=edges, color=COLORS[1], edgecolor="white", linewidth=0.6)
+    axes.axvline(0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    quiet_axes(axes, "", "log-likelihood of start A minus that of B (or C), nats", "data sets")
+    return figure
