@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segment._version import __version__
 
 if TYPE_CHECKING:
+    from segment.digits import cluster_digits
     from segment.mixture import EMResult, GaussianMixture, Parameters, Samples, fit_em, fit_mixture
     from segment.photo import PhotoSegmentation, segment_photo
 
@@ -24,6 +25,7 @@ _HOME = {
     "fit_mixture": "segment.mixture",
     "PhotoSegmentation": "segment.photo",
     "segment_photo": "segment.photo",
+    "cluster_digits": "segment.digits",
 }
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "PhotoSegmentation",
     "Samples",
     "__version__",
+    "cluster_digits",
     "fit_em",
     "fit_mixture",
     "segment_photo",

@@ -12,6 +12,8 @@ from segment._version import __version__
 # fast: a command's module, and all that it imports, is loaded only when that command runs.
 COMMANDS = {
     "photo": ("segment.cli.photo:photo", "Segment color photos by a Gaussian mixture of their colors."),
+    "digits": ("segment.cli.digits:digits", "Cluster handwritten digits without seeing a label."),
+    "digits-predict": ("segment.cli.digits:predict", "Label new digits with a model that digits has saved."),
     "datasets": ("segment.cli.datasets:datasets", "List, fetch and verify data sets."),
 }
 

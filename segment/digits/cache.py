@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +21,12 @@ KEPT_FILES = 8
 
 
 def cached_features(
-    images: np.ndarray, kind: str, n_components: int, *, n_jobs: int | None = None
+    images: np.ndarray,
+    kind: str,
+    n_components: int,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[FeatureModel, np.ndarray]:
     """Return what `fit_features` returns, from the cache where it has been computed before.
 
@@ -32,7 +38,7 @@ def cached_features(
         return _read(path)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         pass
-    model, features = fit_features(images, kind, n_components, n_jobs=n_jobs)
+    model, features = fit_features(images, kind, n_components, n_jobs=n_jobs, progress=progress)
     try:
         with atomic_path(path) as temporary, open(temporary, "wb") as stream:
             np.savez(stream, features=features, **asdict(model))

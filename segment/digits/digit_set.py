@@ -171,7 +171,7 @@ def _digit_set(name: str, parts: list[tuple[np.ndarray, np.ndarray | None]], sou
     labels = np.concatenate(known) if len(known) == len(parts) else None
     if labels is not None:
         labels = _checked_labels(labels, len(images), source)
-    return DigitSet(name, _as_uint8(images, source), labels, len(images), source)
+    return DigitSet(name, as_uint8(images, source), labels, len(images), source)
 
 
 def _checked_labels(labels: np.ndarray, n: int, source: str) -> np.ndarray:
@@ -185,7 +185,7 @@ def _checked_labels(labels: np.ndarray, n: int, source: str) -> np.ndarray:
     return whole
 
 
-def _as_uint8(images: np.ndarray, source: str) -> np.ndarray:
+def as_uint8(images: np.ndarray, source: str) -> np.ndarray:
     """Scale other element types so that the brightest value of the set becomes 255."""
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images)

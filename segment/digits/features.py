@@ -6,6 +6,7 @@ matrix of all raw features (70 000 x 2 032 for MNIST) never exists.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -125,7 +126,12 @@ class FeatureModel:
     components: np.ndarray
     explained: float
 
-    def transform(self, images: np.ndarray, n_jobs: int | None = None) -> np.ndarray:
+    def transform(
+        self,
+        images: np.ndarray,
+        n_jobs: int | None = None,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> np.ndarray:
         """Return the (n, n_features) float32 features of (n, 28, 28) uint8 `images`."""
         features = np.empty((len(images), len(self.components)), np.float32)
 
@@ -134,7 +140,7 @@ class FeatureModel:
             features[rows] = self.project(RAW_FEATURES[self.kind](images[rows], self.typical_spread))
 
         with single_threaded_blas():
-            map_blocks(fill, block_ranges(len(images), BLOCK_ROWS), n_jobs)
+            _map_with_progress(fill, block_ranges(len(images), BLOCK_ROWS), n_jobs, progress)
         return features
 
     def project(self, raw: np.ndarray) -> np.ndarray:
@@ -143,7 +149,12 @@ class FeatureModel:
 
 
 def fit_features(
-    images: np.ndarray, kind: str = "scattering", n_components: int = 200, *, n_jobs: int | None = None
+    images: np.ndarray,
+    kind: str = "scattering",
+    n_components: int = 200,
+    *,
+    n_jobs: int | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[FeatureModel, np.ndarray]:
     """Fit the map from images to features (typical spread, mean, principal axes) and apply it to them.
 
@@ -153,6 +164,8 @@ def fit_features(
     kind : "scattering", "deskew" or "pixels"
     n_components : int
         Number of principal components; no more than there are images or raw features are kept.
+    progress : callable
+        Called with the share of the images that are done.
 
     Returns
     -------
@@ -172,17 +185,37 @@ def fit_features(
     # A fixed draw: the features then depend on the images alone and serve every seed.
     order = np.random.default_rng(0).permutation(len(images))
     fitted, others = np.sort(order[:PCA_ROWS]), np.sort(order[PCA_ROWS:])
+    first = len(fitted) / len(images)
     with single_threaded_blas():
-        blocks = [fitted[slice(*block)] for block in block_ranges(len(fitted), BLOCK_ROWS)]
         raw = np.concatenate(
-            map_blocks(lambda rows: RAW_FEATURES[kind](images[rows], typical_spread), blocks, n_jobs)
+            _map_with_progress(
+                lambda rows: RAW_FEATURES[kind](images[fitted[slice(*rows)]], typical_spread),
+                block_ranges(len(fitted), BLOCK_ROWS),
+                n_jobs,
+                lambda share: progress(share * first),
+            )
         )
     mean, components, explained = _principal_axes(raw, n_components)
     model = FeatureModel(kind, typical_spread, mean, components, explained)
     features = np.empty((len(images), len(components)), np.float32)
     features[fitted] = model.project(raw)
-    features[others] = model.transform(images[others], n_jobs)
+    features[others] = model.transform(
+        images[others], n_jobs, lambda share: progress(first + share * (1 - first))
+    )
     return model, features
+
+
+def _map_with_progress(
+    function: Callable, blocks: list[tuple[int, int]], n_jobs: int | None, progress: Callable[[float], None]
+) -> list:
+    done = itertools.count(1)
+
+    def counted(block: tuple[int, int]) -> np.ndarray | None:
+        result = function(block)
+        progress(next(done) / len(blocks))
+        return result
+
+    return map_blocks(counted, blocks, n_jobs)
 
 
 def _typical_spread(images: np.ndarray, n_jobs: int | None) -> np.ndarray:

@@ -1,0 +1,225 @@
+"""`segment digits` and `segment digits-predict`: cluster handwritten digits, label new ones."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from segment.cli.common import (
+    EXIT_FAILED,
+    EXIT_SOME_FAILED,
+    output_option,
+    reports_errors,
+    say,
+    say_error,
+    shared_options,
+)
+from segment.errors import OutputError, SegmentError
+from segment.output import json_text
+
+FEATURES = ("scattering", "deskew", "pixels")
+_count = click.IntRange(min=1)
+
+
+class Stages:
+    """Times the stages of a run, and shows them: a line each, and in a terminal their share as it grows."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.seconds: dict[str, float] = {}
+        self._name, self._begun = "", time.perf_counter()
+        self._live = not quiet and sys.stderr.isatty()
+
+    def __call__(self, name: str, share: float = 0.0) -> None:
+        """Note that stage `name` has begun, or that `share` of it is done."""
+        if name != self._name:
+            self.end()
+            self._name, self._begun = name, time.perf_counter()
+        if self._live:
+            click.echo(f"\r{name} {share:4.0%} ...", err=True, nl=False)
+
+    def end(self) -> None:
+        """Note that the last stage has ended."""
+        if not self._name:
+            return
+        taken = time.perf_counter() - self._begun
+        self.seconds[self._name] = round(taken, 2)
+        if not self.quiet:
+            say(f"{chr(13) if self._live else ''}{self._name:<12} {taken:6.1f} s    ")
+        self._name = ""
+
+
+@click.command()
+@click.option(
+    "--data",
+    metavar="NAME|PATH",
+    help="mnist, fashion-mnist, kmnist, digits (8 x 8, bundled), a folder with IDX files, an IDX file "
+    "or an .npz.  [default: mnist; digits if it cannot be had]",
+)
+@click.option(
+    "--split",
+    type=click.Choice(("all", "train", "train-test")),
+    default="all",
+    show_default=True,
+    help="What to fit on; train-test scores on the part kept apart.",
+)
+@click.option("--limit", type=_count, metavar="N", help="Use only N images, evenly spread.")
+@click.option("--features", type=click.Choice(FEATURES), default="scattering", show_default=True)
+@click.option(
+    "--pca",
+    "n_features",
+    type=_count,
+    metavar="D",
+    help="Principal components.  [default: 200 scattering, 30 deskew, 50 pixels]",
+)
+@click.option(
+    "--covariance",
+    "covariance_type",
+    type=click.Choice(("full", "diag", "tied", "spherical")),
+    default="full",
+    show_default=True,
+)
+@click.option("-k", "--clusters", "n_clusters", type=_count, default=10, show_default=True, help="Clusters.")
+@click.option(
+    "--components",
+    "n_components",
+    type=_count,
+    metavar="M",
+    help="Components of the mixture, merged to the clusters.  [default: one a cluster]",
+)
+@click.option(
+    "--merge",
+    type=click.Choice(("overlap", "demp", "entropy")),
+    default="overlap",
+    show_default=True,
+    help="How components are merged.",
+)
+@click.option(
+    "--refine",
+    type=click.Choice(("graph", "none")),
+    default="graph",
+    show_default=True,
+    help="Cut the graph of nearest neighbours, starting from the mixture.",
+)
+@click.option(
+    "--n-init",
+    type=_count,
+    metavar="N",
+    help="Short runs of EM to choose the start from.  [default: 10; 2 for many components]",
+)
+@click.option(
+    "--save-model",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the fitted model (.npz) for digits-predict.",
+)
+@output_option("outputs/digits")
+@shared_options("seed", "jobs", "force", "json", "quiet", "verbose")
+@reports_errors
+def digits(**options: Any) -> None:
+    """Cluster handwritten digits without seeing a label; then score against the labels, if there are any.
+
+    The settings were found on MNIST with the accuracy in view; no label is used in a run.
+    """
+    from segment.digits.cluster import DigitSettings, cluster_digits
+    from segment.digits.digit_set import load_digits
+    from segment.digits.write import summarise, write_outputs
+
+    output, model_path, quiet = options["output"], options["save_model"], options["quiet"]
+    _refuse_overwriting([output / "digits.json", *([model_path] if model_path else [])], options["force"])
+    names = ("features", "n_features", "covariance_type", "n_clusters", "n_components", "merge", "refine",
+             "n_init")  # fmt: skip
+    settings = DigitSettings(random_state=options["seed"], **{name: options[name] for name in names})
+    found = load_digits(options["data"], progress=not quiet and sys.stderr.isatty())
+    if not quiet:
+        if options["data"] is None and found.name == "digits":
+            say("MNIST is not at hand and could not be fetched: clustering the 8 x 8 digits bundled with "
+                "scikit-learn")  # fmt: skip
+        say(f"{found.name}: {len(found.images)} images of {found.images.shape[1]} x {found.images.shape[2]}")
+    stages = Stages(quiet)
+    chosen = found.limited(options["limit"])
+    clustering = cluster_digits(chosen, settings, split=options["split"], n_jobs=options["jobs"], step=stages)
+    stages.end()
+    summary = summarise(clustering, settings, split=options["split"], seconds=stages.seconds)
+    stages("files")
+    write_outputs(clustering, summary, output)
+    if model_path:
+        clustering.model.save(model_path)
+    stages.end()
+    if not quiet:
+        _say_summary(summary, output, options["verbose"])
+    if options["as_json"]:
+        click.echo(json_text(summary))
+
+
+def _refuse_overwriting(paths: list[Path], force: bool) -> None:
+    found = [str(path) for path in paths if path.exists()]
+    if found and not force:
+        raise OutputError(f"{', '.join(found)}: exists; give --force to overwrite, or another -o")
+
+
+def _say_summary(summary: dict[str, Any], output: Path, verbose: bool) -> None:
+    if summary["accuracy"] is None:
+        say(f"clusters of {', '.join(map(str, summary['cluster_sizes']))} images; without labels, no score")
+    else:
+        on = "of the images kept apart" if summary["split"] == "train-test" else "after matching"
+        say(f"accuracy {summary['accuracy']:.4f} {on}, NMI {summary['nmi']:.4f}, ARI {summary['ari']:.4f}; "
+            f"the mixture alone, on the images fitted: {summary['mixture']['accuracy']:.4f}")  # fmt: skip
+    if verbose:
+        bounds = [f"{run['lower_bound']:.3f}" for run in summary["restarts"]]
+        say(f"lower bounds of the short runs: {', '.join(bounds)}")
+        say(f"EM: {summary['n_iter']} steps, lower bound {summary['lower_bound']:.4f}")
+        say(f"clusters, by matched digit: {', '.join(_matched(summary))}")
+    say(f"look at {output / 'samples.png'}, and at the others beside it")
+
+
+def _matched(summary: dict[str, Any]) -> list[str]:
+    mapping = summary["mapping"] if summary["mapping"] is not None else ["?"] * len(summary["cluster_sizes"])
+    return [
+        f"{digit} ({size})"
+        for digit, size in sorted(zip(map(str, mapping), summary["cluster_sizes"], strict=True))
+    ]
+
+
+@click.command("digits-predict")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@shared_options("jobs", "json", "quiet")
+@reports_errors
+def predict(model: Path, images: tuple[Path, ...], jobs: int, as_json: bool, quiet: bool) -> None:
+    """Label new digits (PNG and other images, IDX files) with a MODEL that --save-model wrote.
+
+    A line an image on stdout: file, number in the file, matched digit, cluster, probability.
+    """
+    from segment.digits.model import load_model
+    from segment.digits.new_images import read_new_images
+
+    fitted = load_model(model)
+    rows: list[dict[str, Any]] = []
+    failed = 0
+    for path in images:
+        try:
+            clusters, probabilities = fitted.predict(read_new_images(path), jobs)
+        except SegmentError as error:
+            say_error(error)
+            failed += 1
+            continue
+        rows += [
+            {"file": path, "index": i, "digit": None if digit < 0 else int(digit), "cluster": int(cluster),
+             "probability": round(float(probability), 6)}
+            for i, (digit, cluster, probability) in enumerate(
+                zip(fitted.mapping[clusters], clusters, probabilities, strict=True))
+        ]  # fmt: skip
+    if as_json:
+        click.echo(json_text(rows))
+    elif not quiet:
+        for row in rows:
+            digit = "unmatched" if row["digit"] is None else row["digit"]
+            click.echo(f"{row['file']} [{row['index']}]: {digit} (cluster {row['cluster']}, "
+                       f"probability {row['probability']:.3f})")  # fmt: skip
+    if failed:
+        sys.exit(EXIT_FAILED if failed == len(images) else EXIT_SOME_FAILED)
