@@ -1,4 +1,4 @@
-"""The EM loop: one step against the formulas, what `EMResult` promises, acceleration, another kind of model."""
+"""The EM loop: one step by the formulas, what `EMResult` promises, acceleration, another kind of model."""
 
 import warnings
 

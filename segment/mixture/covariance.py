@@ -18,8 +18,10 @@ from segment.errors import DataError
 if TYPE_CHECKING:
     from segment.mixture.moments import Moments
 
-# Where reg_covar = 0 leaves a covariance singular in double precision, its eigenvalues are raised to this
-# share of the data's mean variance: the smallest that survives the rounding of a Cholesky factorisation.
+# Where reg_covar = 0 leaves a covariance singular in double precision, its eigenvalues, with each feature in
+# units of its own standard deviation, are raised to this: the smallest value that survives the rounding of a
+# Cholesky factorisation. (In the data's own units, a feature of variance 1e-6 beside one of 1e6 would
+# count as singular.)
 SINGULAR = 1e-12
 
 
@@ -55,8 +57,12 @@ class CovarianceType(ABC):
         """Return one covariance a component, (K, D, D) or (K, D) by family."""
 
     @abstractmethod
-    def regularise(self, covariances: np.ndarray, reg: float, floor: float) -> np.ndarray:
-        """Add `reg` to every variance, then raise what is still singular to `floor`."""
+    def scale(self, covariances: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        """Return the covariances of features multiplied by `factors` (D,)."""
+
+    @abstractmethod
+    def regularise(self, covariances: np.ndarray, reg: float, deviations: np.ndarray) -> np.ndarray:
+        """Add `reg` to every variance, then raise what is still singular in units of `deviations` (D,)."""
 
     @abstractmethod
     def factors(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
@@ -70,15 +76,15 @@ class CovarianceType(ABC):
     def unpack(self, vector: np.ndarray, K: int, D: int) -> np.ndarray:
         """Undo `pack`."""
 
-    def estimate(self, moments: Moments, variance: float, reg: float, shrinkage: float) -> np.ndarray:
+    def estimate(self, moments: Moments, deviations: np.ndarray, reg: float, shrinkage: float) -> np.ndarray:
         """Return the covariances of an M-step.
 
         Parameters
         ----------
         moments : Moments
             About the current means; every count positive.
-        variance : float
-            Mean feature variance of the data, the unit of the repair of singular covariances.
+        deviations : (D,) ndarray
+            Positive unit of each feature, for the repair of singular covariances.
         reg : float
             Added to every variance (absolute).
         shrinkage : float in [0, 1]
@@ -91,14 +97,14 @@ class CovarianceType(ABC):
             everything = np.broadcast_to(scatters.sum(axis=0), scatters.shape)
             pooled = self.pool(everything, np.full(K, moments.counts.sum()))
             covariances = (1 - shrinkage) * covariances + shrinkage * pooled
-        return self.regularise(covariances, reg, SINGULAR * variance)
+        return self.regularise(covariances, reg, deviations)
 
 
 class _Diagonal(CovarianceType):
     family = "diag"
 
-    def regularise(self, covariances, reg, floor):
-        return np.maximum(covariances + reg, floor)
+    def regularise(self, covariances, reg, deviations):
+        return np.maximum(covariances + reg, self.scale(np.full_like(covariances, SINGULAR), deviations))
 
     def factors(self, covariances, K, D):
         return 1.0 / np.sqrt(self.spread(covariances, K, D))
@@ -127,6 +133,9 @@ class Diag(_Diagonal):
     def spread(self, covariances, K, D):
         return covariances
 
+    def scale(self, covariances, factors):
+        return covariances * factors**2
+
 
 class Spherical(_Diagonal):
     """Each component has one variance for all its features: (K,)."""
@@ -145,20 +154,27 @@ class Spherical(_Diagonal):
     def spread(self, covariances, K, D):
         return np.repeat(covariances[:, None], D, axis=1)
 
+    def scale(self, covariances, factors):
+        # The geometric mean: scaling by the reciprocals must undo it.
+        return covariances * np.exp(2.0 * np.log(factors).mean())
+
 
 class _Triangular(CovarianceType):
     family = "full"
 
-    def regularise(self, covariances, reg, floor):
-        D = covariances.shape[-1]
-        covariances = covariances + reg * np.eye(D)
+    def scale(self, covariances, factors):
+        return covariances * np.outer(factors, factors)
+
+    def regularise(self, covariances, reg, deviations):
+        covariances = covariances + reg * np.eye(len(deviations))
         if reg > 1e-9 * covariances.max():
             # Far above what rounding can take away: positive definite without asking.
             return covariances
-        values, vectors = np.linalg.eigh(covariances)
-        floor = max(floor, D * np.finfo(float).eps * values.max())
+        values, vectors = np.linalg.eigh(self.scale(covariances, 1.0 / deviations))
+        floor = max(SINGULAR, len(deviations) * np.finfo(float).eps * values.max())
         if values.min() < floor:
-            covariances = (vectors * np.maximum(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+            raised = (vectors * np.maximum(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+            covariances = self.scale(raised, deviations)
         return covariances
 
     def factors(self, covariances, K, D):

@@ -65,6 +65,7 @@ class GaussianModel(Model[Parameters]):
         self.type = covariance_type_of(covariance_type)
         # Samples that are all alike have no scale of their own: then 1 is as good as any.
         self.variance = float(samples.variance.mean()) or 1.0
+        self.deviations = np.sqrt(np.where(samples.variance > 0, samples.variance, self.variance))
         self.reg = reg_covar * self.variance
         self.shrinkage = covariance_shrinkage
         self.n_jobs = n_jobs
@@ -85,7 +86,7 @@ class GaussianModel(Model[Parameters]):
         if empty.any():
             moments = self._with_filled(moments, empty)
         means = parameters.means + moments.shifts()
-        covariances = self.type.estimate(moments, self.variance, self.reg, self.shrinkage)
+        covariances = self.type.estimate(moments, self.deviations, self.reg, self.shrinkage)
         return Parameters(weights, means, covariances, self.type.name)
 
     def _with_filled(self, moments: Moments, empty: np.ndarray) -> Moments:
@@ -116,17 +117,21 @@ class GaussianModel(Model[Parameters]):
         return replace(parameters, weights=weights / weights.sum(), means=means)
 
     def pack(self, parameters: Parameters) -> np.ndarray:
-        """Return log weights, standardised means and the covariance type's own vector form."""
+        """Return log weights, means and the covariance type's own vector form, of standardised features.
+
+        Without standardisation the unit of a feature would decide how far extrapolations reach.
+        """
         log_weights = np.log(np.maximum(parameters.weights, 1e-300))
-        means = (parameters.means - self.samples.mean) / np.sqrt(self.variance)
-        return np.concatenate([log_weights, means.ravel(), self.type.pack(parameters.covariances)])
+        means = (parameters.means - self.samples.mean) / self.deviations
+        covariances = self.type.scale(parameters.covariances, 1.0 / self.deviations)
+        return np.concatenate([log_weights, means.ravel(), self.type.pack(covariances)])
 
     def unpack(self, vector: np.ndarray) -> Parameters:
         """Undo `pack`; weights are normalised to sum to 1."""
         K, D = self.n_components, self.samples.n_features
         weights = np.exp(vector[:K] - vector[:K].max())
-        means = vector[K : K + K * D].reshape(K, D) * np.sqrt(self.variance) + self.samples.mean
-        covariances = self.type.unpack(vector[K + K * D :], K, D)
+        means = vector[K : K + K * D].reshape(K, D) * self.deviations + self.samples.mean
+        covariances = self.type.scale(self.type.unpack(vector[K + K * D :], K, D), self.deviations)
         return Parameters(weights / weights.sum(), means, covariances, self.type.name)
 
     def collapses(self, parameters: Parameters) -> list[str]:
