@@ -171,9 +171,11 @@ class _Triangular(CovarianceType):
             # Far above what rounding can take away: positive definite without asking.
             return covariances
         values, vectors = np.linalg.eigh(self.scale(covariances, 1.0 / deviations))
-        floor = max(SINGULAR, len(deviations) * np.finfo(float).eps * values.max())
-        if values.min() < floor:
-            raised = (vectors * np.maximum(values, floor)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+        floors = np.maximum(
+            SINGULAR, len(deviations) * np.finfo(float).eps * values.max(axis=-1, keepdims=True)
+        )
+        if (values < floors).any():
+            raised = (vectors * np.maximum(values, floors)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
             covariances = self.scale(raised, deviations)
         return covariances
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from segment.errors import CollapseWarning, ConvergenceWarning, DataError
-from segment.mixture.covariance import covariance_type_of
+from segment.mixture.covariance import SINGULAR, covariance_type_of
 from segment.mixture.em import EMResult, Model, run_em
 from segment.mixture.expectation import accumulate, score_samples
 from segment.mixture.moments import Moments
@@ -135,9 +135,11 @@ class GaussianModel(Model[Parameters]):
         return Parameters(weights / weights.sum(), means, covariances, self.type.name)
 
     def collapses(self, parameters: Parameters) -> list[str]:
-        """Name the components that reg_covar alone keeps from being singular."""
-        if self.reg == 0 or self.shrinkage > 0:
+        """Name the components that only a repair keeps from being singular."""
+        if self.shrinkage > 0:
             return []
+        if self.reg == 0:
+            return self._singular(parameters)
         if self._smallest_variances(self._single()).min() < 10 * COLLAPSED * self.reg:
             # The data themselves are flat in some direction: no component is to blame.
             return []
@@ -147,6 +149,17 @@ class GaussianModel(Model[Parameters]):
         return [
             f"{_components(flat)} collapsed onto equal or nearly equal samples: the smallest variance is "
             f"held at reg_covar ({self.reg:.3g})"
+        ]
+
+    def _singular(self, parameters: Parameters) -> list[str]:
+        """As `collapses`, where there is no reg_covar."""
+        scaled = replace(parameters, covariances=self.type.scale(parameters.covariances, 1 / self.deviations))
+        flat = np.flatnonzero(self._smallest_variances(scaled) < COLLAPSED * SINGULAR)
+        if len(flat) == 0:
+            return []
+        return [
+            f"{_components(flat)} became singular: the smallest variance is held at {SINGULAR:g} of the "
+            "data's, and the log-likelihood is as high as this number makes it; give a reg_covar above 0"
         ]
 
     def _single(self) -> Parameters:

@@ -76,10 +76,24 @@ class Samples:
 
     @cached_property
     def variance(self) -> np.ndarray:
-        """Weighted variance of each feature about its mean, (n_features,) float64."""
+        """Weighted variance of each feature about its mean, (n_features,) float64.
+
+        Raises
+        ------
+        DataError
+            If it overflows.
+        """
         total = np.zeros(self.n_features)
-        for block, weight in self._blocks():
-            total += weight @ np.square(block - self.mean)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for block, weight in self._blocks():
+                total += weight @ np.square(block - self.mean)
+        if not np.isfinite(total).all():
+            column = int(np.argmin(np.isfinite(total)))
+            largest = np.abs(self.X[:, column]).max()
+            raise DataError(
+                f"the variance of column {column} overflows: it reaches {largest:.3g}; "
+                "give the samples in a larger unit"
+            )
         return total / self.total_weight
 
     def _blocks(self, size: int = 65536) -> Any:
