@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ def quiet_axes(axes: Any, title: str = "", x: str = "", y: str = "") -> Any:
 def quiet_legend(axes: Any, **options: Any) -> Any:
     """Add a legend without a frame."""
     return axes.legend(**{"fontsize": 8, "frameon": False, "handlelength": 1.6, **options})
+
+
+def save_formats(
+    figure: Any, stem: str | os.PathLike[str], formats: Sequence[str] = ("png",), dpi: int = DPI
+) -> list[Path]:
+    """Write a figure as ``stem.png`` and so on; return the paths.
+
+    The layout is computed once, not once a format: it is most of the time.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    paths = [Path(f"{os.fspath(stem)}.{suffix}") for suffix in formats]
+    for path in paths:
+        save_figure(figure, path, dpi)
+    return paths
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str], dpi: int = DPI) -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     "photo": ("segment.cli.photo:photo", "Segment color photos by a Gaussian mixture of their colors."),
     "digits": ("segment.cli.digits:digits", "Cluster handwritten digits without seeing a label."),
     "digits-predict": ("segment.cli.digits:predict", "Label new digits with a model that digits has saved."),
+    "lab": ("segment.cli.lab:lab", "Reproduce classic experiments on EM: figures, tables, checks."),
     "datasets": ("segment.cli.datasets:datasets", "List, fetch and verify data sets."),
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 from segment.lab.drawing import draw_climb, draw_ellipses, draw_points
 from segment.lab.matching import Agreement, agreement, matched
 from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_least, at_most
-from segment.lab.trace import Trace, plain_trace, trace_em
+from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
 from segment.mixture.expectation import assign, log_densities
 from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
@@ -88,8 +88,8 @@ def run(random_state: int = 0) -> FourGaussians:
         findings=(
             f"{agreed.accuracy:.1%} of the points are given to the Gaussian they came from (adjusted Rand "
             f"index {agreed.ari:.3f}).",
-            f"{reached} of {N_STARTS} starts from random points reach the best optimum found; the one shown took "
-            f"{trace.n_iter} iterations.",
+            f"{reached} of {N_STARTS} starts from random points reach the best optimum found; the one "
+            f"shown took {trace.n_iter} iterations.",
         ),
         X=X,
         truth=truth,
@@ -132,8 +132,7 @@ def _checks(trace: Trace[Parameters], agreed: Agreement, errors: StandardErrors)
         at_most("means off the truth, in standard errors", float(off[4:12].max()), 3.5, ".2f"),
         at_most("covariances off the truth, in standard errors", float(off[12:].max()), 4.0, ".2f"),
         at_least("adjusted Rand index", agreed.ari, 0.9),
-        Check("the log-likelihood never falls", "never", "never" if trace.never_falls() else "it fell",
-              trace.never_falls()),
+        never_falls(trace),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from segment.errors import CollapseWarning, ConvergenceWarning
+from segment.lab.outcome import Check
 from segment.mixture.em import EMResult, Model, run_em
 from segment.mixture.gaussian import fit_em
 from segment.mixture.parameters import Parameters
@@ -48,10 +49,18 @@ class Trace(Generic[P]):
         """Return the parameters after `iteration` steps; those at the end where EM stopped before."""
         return self.parameters[min(iteration, self.n_iter)]
 
-    def never_falls(self) -> bool:
-        """Whether no iteration lowered the log-likelihood by more than rounding explains."""
-        slack = 1e-9 * abs(float(self.log_likelihoods[-1]))
-        return bool((np.diff(self.log_likelihoods) >= -slack).all())
+
+def never_falls(*traces: Trace[Any]) -> Check:
+    """Check that no iteration lowered the log-likelihood by more than rounding explains."""
+
+    def worst(trace: Trace[Any]) -> float:
+        return float(np.diff(trace.log_likelihoods).min() / abs(trace.log_likelihoods[-1]))
+
+    least = min(worst(trace) for trace in traces)
+    return Check(
+        "the log-likelihood never falls", "never", "never" if least >= -1e-9 else f"it fell by {-least:.1e}",
+        least >= -1e-9,
+    )  # fmt: skip
 
 
 def trace_em(samples: Samples, start: Parameters, **options: Any) -> Trace[Parameters]:
