@@ -95,8 +95,8 @@ def test_result_and_callback_agree():
     X = four_gaussians()[0]
     samples = Samples.of(X)
     seen = []
-    result = fit_em(samples, random_parameters(4, 2, seed=1), reg_covar=0.0,
-                    callback=lambda *arguments: seen.append(arguments))  # fmt: skip
+    start = initial_parameters(samples, 4, method="random", random_state=1)
+    result = fit_em(samples, start, reg_covar=0.0, callback=lambda *arguments: seen.append(arguments))
     assert [iteration for iteration, _, _ in seen] == list(range(result.n_iter))
     assert [bound for _, bound, _ in seen] == result.lower_bounds.tolist()
     assert seen[-1][2] is result.parameters
