@@ -137,7 +137,9 @@ def as_matrix(X: Any) -> np.ndarray:
     if 0 in array.shape:
         raise DataError(f"samples have shape {array.shape}; at least one row and one column are needed")
     # One pass without a temporary: a sum is finite unless an entry is not (or the sum overflows).
-    if not np.isfinite(array.sum(dtype=np.float64)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum(dtype=np.float64)
+    if not np.isfinite(total):
         wrong = ~np.isfinite(array)
         if wrong.any():
             row, column = (int(i) for i in np.argwhere(wrong)[0])
