@@ -1,0 +1,129 @@
+"""Connected regions of a label map, and the merging of small ones into their neighbours."""
+
+import numpy as np
+
+from segment.kernels.compile import kernel
+
+
+@kernel
+def _root(parents, i):
+    while parents[i] != i:
+        parents[i] = parents[parents[i]]
+        i = parents[i]
+    return i
+
+
+@kernel
+def label_regions(labels, regions):
+    """Number the 4-connected regions of equal label, in the order of their first pixels.
+
+    labels IN (M, N) int32, below 0 part of no region; regions OUT (M * N,) int32, -1 there. Returns how many.
+    """
+    M, N = labels.shape
+    for y in range(M):
+        for x in range(N):
+            i = y * N + x
+            label = labels[y, x]
+            regions[i] = i
+            if label < 0:
+                continue
+            if x > 0 and labels[y, x - 1] == label:
+                regions[i] = _root(regions, i - 1)
+            if y > 0 and labels[y - 1, x] == label:
+                above, own = _root(regions, i - N), _root(regions, i)
+                regions[max(above, own)] = min(above, own)
+    # A parent comes before its children: one pass turns roots into numbers, stored below -1 meanwhile.
+    n = 0
+    for y in range(M):
+        for x in range(N):
+            i = y * N + x
+            if labels[y, x] < 0:
+                regions[i] = -1
+            elif regions[i] == i:
+                regions[i] = -2 - n
+                n += 1
+            else:
+                regions[i] = regions[regions[i]]
+    for i in range(M * N):
+        if regions[i] < -1:
+            regions[i] = -2 - regions[i]
+    return n
+
+
+@kernel
+def borders_of_small(regions, small, pairs):
+    """List the pairs of neighbouring regions of which at least one is small.
+
+    regions IN (M, N) int32; small IN (R,) bool; pairs OUT (p, 2) int32. Returns how many there are; only the
+    first p are written.
+    """
+    M, N = regions.shape
+    n = 0
+    for y in range(M):
+        for x in range(N):
+            here = regions[y, x]
+            if here < 0:
+                continue
+            for side in range(2):
+                if (x if side == 0 else y) == 0:
+                    continue
+                there = regions[y, x - 1] if side == 0 else regions[y - 1, x]
+                if there >= 0 and there != here and (small[here] or small[there]):
+                    if n < pairs.shape[0]:
+                        pairs[n, 0], pairs[n, 1] = here, there
+                    n += 1
+    return n
+
+
+@kernel
+def _offer(a, b, sizes, sums, least, distances, nearest):
+    """Offer region b to the small region a as its most similar neighbour."""
+    if sizes[a] < least:
+        distance = 0.0
+        for c in range(sums.shape[1]):
+            difference = sums[a, c] / sizes[a] - sums[b, c] / sizes[b]
+            distance += difference * difference
+        if distance < distances[a]:
+            distances[a] = distance
+            nearest[a] = b
+
+
+@kernel
+def merge_small(pairs, sizes, sums, least, parents):
+    """Merge regions smaller than `least` into the neighbour of the most similar mean color.
+
+    Parameters
+    ----------
+    pairs : IN (p, 2) int32
+        Neighbouring regions.
+    sizes, sums : INOUT (R,) float64, (R, D) float64
+        Area and sum of colors; those of a merged region pass to the larger of the two.
+    least : float
+    parents : INOUT (R,) int32
+        Starts as 0 .. R - 1; at the end, the region that each has become part of.
+    """
+    R = parents.size
+    merged = True
+    while merged:
+        merged = False
+        distances, nearest = np.full(R, np.inf), np.full(R, -1, dtype=np.int32)
+        for i in range(pairs.shape[0]):
+            a, b = _root(parents, pairs[i, 0]), _root(parents, pairs[i, 1])
+            if a != b:
+                _offer(a, b, sizes, sums, least, distances, nearest)
+                _offer(b, a, sizes, sums, least, distances, nearest)
+        for region in range(R):
+            if nearest[region] < 0:
+                continue
+            a, b = _root(parents, region), _root(parents, nearest[region])
+            if a == b or min(sizes[a], sizes[b]) >= least:
+                continue
+            if sizes[a] > sizes[b]:
+                a, b = b, a
+            parents[a] = b
+            sizes[b] += sizes[a]
+            for c in range(sums.shape[1]):
+                sums[b, c] += sums[a, c]
+            merged = True
+    for region in range(R):
+        parents[region] = _root(parents, region)

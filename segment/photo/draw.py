@@ -1,0 +1,168 @@
+"""Pictures of a segmentation: arrays, a swatch, a figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from segment.photo.segmentation import Segmentation
+from segment.style import COLORS, new_figure, quiet_axes
+
+_LINE = (255, 221, 0)
+_HALO = (0, 0, 0)
+
+# A figure shows photos reduced to about this many pixels on their longer side.
+_SHOWN = 1000
+
+
+def boundaries(label_map: np.ndarray, thickness: int = 1) -> np.ndarray:
+    """Return where labels meet, (M, N) bool: the pixels before a change, and `thickness` - 1 around them."""
+    found = np.zeros(label_map.shape, dtype=bool)
+    found[:, :-1] = label_map[:, 1:] != label_map[:, :-1]
+    found[:-1] |= label_map[1:] != label_map[:-1]
+    return thickened(found, thickness)
+
+
+def thickened(mask: np.ndarray, thickness: int) -> np.ndarray:
+    """Return a mask that is grown to lines of about `thickness` pixels."""
+    for i in range(1, thickness):
+        step = slice(None, -1) if i % 2 else slice(1, None)
+        back = slice(1, None) if i % 2 else slice(None, -1)
+        grown = mask.copy()
+        grown[step] |= mask[back]
+        grown[:, step] |= mask[:, back]
+        mask = grown
+    return mask
+
+
+def draw_overlay(colors: np.ndarray, label_map: np.ndarray) -> np.ndarray:
+    """Draw the boundaries of a label map on a photo.
+
+    Parameters
+    ----------
+    colors : (M, N, 3) uint8 ndarray
+    label_map : (M, N) int32 ndarray
+
+    Returns
+    -------
+    (M, N, 3) uint8 ndarray
+        Yellow lines with a dark rim, which are seen on any color; their width grows with the photo.
+    """
+    thickness = max(1, round(np.hypot(*label_map.shape) / 1200))
+    lines = boundaries(label_map, thickness)
+    out = colors.copy()
+    rim = thickened(lines, 1 + 2 * ((thickness + 1) // 2))
+    out[rim] = out[rim] // 2
+    out[lines] = _LINE
+    return out
+
+
+def draw_segmented(segmentation: Segmentation) -> np.ndarray:
+    """Return the photo in the mean color of each label, (M, N, 3) uint8; white where it is transparent."""
+    return np.vstack([segmentation.palette, np.full((1, 3), 255, np.uint8)])[segmentation.label_map]
+
+
+def draw_palette(palette: np.ndarray, shares: np.ndarray) -> Any:
+    """Draw a swatch of each color with its code and the share of the area it covers.
+
+    Parameters
+    ----------
+    palette : (K, 3) uint8 ndarray
+    shares : (K,) float64 ndarray
+
+    Returns
+    -------
+    PIL.Image.Image
+        Drawn with Pillow: loading Matplotlib would take longer than a whole run.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    row, margin, swatch, bar = 56, 16, 132, 260
+    image = Image.new("RGB", (swatch + bar + 300, row * len(palette) + 2 * margin), "white")
+    pen = ImageDraw.Draw(image)
+    large, small = ImageFont.load_default(22), ImageFont.load_default(19)
+    for k, (color, share) in enumerate(zip(palette.tolist(), shares, strict=True)):
+        top = margin + row * k
+        middle, left = top + row / 2, margin + swatch + 16
+        pen.rectangle((margin, top + 3, margin + swatch, top + row - 4), tuple(color), (200, 200, 200))
+        pen.text((left, middle), hex_code(color), (40, 40, 40), small, anchor="lm")
+        left += 92
+        pen.rectangle((left, middle - 7, left + bar, middle + 7), (238, 238, 238))
+        if share > 0:
+            pen.rectangle((left, middle - 7, left + max(1, round(bar * share)), middle + 7), (110, 110, 110))
+        pen.text((left + bar + 92, middle), f"{share:.1%}", (40, 40, 40), large, anchor="rm")
+    return image
+
+
+def hex_code(color: Any) -> str:
+    """Return a color as CSS writes it."""
+    return "#{:02x}{:02x}{:02x}".format(*(int(value) for value in color))
+
+
+def draw_sheet(segmentation: Segmentation, selection: dict[int, float] | None = None, title: str = "") -> Any:
+    """Draw photo, segmented photo, boundaries, palette and, if K was chosen, the ICL curve on one page.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+    selection : dict of int to float, optional
+        ICL by number of components.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    height, width = segmentation.label_map.shape
+    step = max(1, max(height, width) // _SHOWN)
+    part = (slice(None, None, step), slice(None, None, step))
+    photo, labels = segmentation.photo.display[part], segmentation.label_map[part]
+    small = Segmentation(segmentation.photo, labels, segmentation.palette, segmentation.shares)
+    panels = [
+        ("photo", photo),
+        ("mean colors", draw_segmented(small)),
+        ("boundaries", draw_overlay(photo, labels)),
+    ]
+    panel_height = float(np.clip(3.6 * height / width, 1.6, 5.4))
+    figure = new_figure(11.4, panel_height + 2.9)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[panel_height + 0.5, 2.4])
+    top.suptitle(title, fontsize=12)
+    for axes, (name, image) in zip(top.subplots(1, 3), panels, strict=True):
+        axes.imshow(image, interpolation="antialiased")
+        axes.set_title(name, fontsize=10)
+        axes.set_axis_off()
+    parts = bottom.subplots(
+        1, 2 if selection else 1, width_ratios=[1.6, 1] if selection else None, squeeze=False
+    )
+    _draw_shares(parts[0, 0], segmentation)
+    if selection:
+        _draw_curve(parts[0, 1], selection)
+    return figure
+
+
+def _draw_shares(axes: Any, segmentation: Segmentation) -> None:
+    """Draw the palette as bars as long as the shares."""
+    n = segmentation.n_labels
+    colors = segmentation.palette / 255.0
+    axes.bar(range(n), segmentation.shares, color=colors, edgecolor="0.6", linewidth=0.8, width=0.86)
+    for k, share in enumerate(segmentation.shares):
+        axes.text(k, share, f"{share:.1%}", ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(
+        range(n), [hex_code(color) for color in segmentation.palette], rotation=0 if n <= 8 else 40
+    )
+    quiet_axes(axes, "palette", "", "share of the area")
+    axes.tick_params(axis="x", length=0, labelsize=8 if n <= 8 else 6.5)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.margins(y=0.14)
+
+
+def _draw_curve(axes: Any, selection: dict[int, float]) -> None:
+    """Draw ICL against the number of components, with the choice marked."""
+    counts, values = list(selection), list(selection.values())
+    best = int(np.argmin(values))
+    axes.plot(counts, values, "-o", color=COLORS[0], markersize=4, linewidth=1.4)
+    ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": COLORS[1], "markeredgewidth": 1.8}
+    axes.plot(counts[best], values[best], "o", **ring)
+    axes.set_xticks(counts)
+    quiet_axes(axes, f"number of components: {counts[best]} has the smallest ICL", "components", "ICL")

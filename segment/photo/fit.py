@@ -1,0 +1,302 @@
+"""Fit a mixture to the colors of a photo and label its pixels."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from segment.errors import CollapseWarning, DataError, ImageError, ModelError
+from segment.mixture.em import EMResult
+from segment.mixture.expectation import assign, responsibilities, score_samples
+from segment.mixture.fitting import fit_mixture
+from segment.mixture.gaussian import GaussianModel
+from segment.mixture.parameters import Parameters
+from segment.mixture.samples import Samples
+from segment.parallel import block_ranges
+from segment.photo.colors import BANDS, color_space_of, lightness_order, to_features
+from segment.photo.distinct import DistinctColors, distinct_colors
+from segment.photo.model import PhotoModel
+from segment.photo.photo import Photo, to_uint8
+from segment.photo.segmentation import Segmentation, Stopwatch, palette_of
+from segment.photo.selection import select_n_components
+from segment.photo.smooth import smooth_labels, smoothing_of
+
+# Relative to the mean feature variance. In Lab a photo's deviation is about 20, so this is a deviation of
+# about 1: a just noticeable difference. With 1e-6 components collapse onto runs of equal colors.
+REG_COVAR = 3e-3
+
+AUTO = "auto"
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoSegmentation(Segmentation):
+    """A photo segmented by a Gaussian mixture of its colors.
+
+    Attributes
+    ----------
+    photo : Photo
+    label_map : (M, N) int32 ndarray
+        Labels from 0 (the darkest component) on; -1 where the photo is fully transparent.
+    palette : (n_components, 3) uint8 ndarray
+        Mean sRGB color of each label.
+    shares : (n_components,) float64 ndarray
+        Share of the area that each label covers.
+    model : PhotoModel
+        Parameters and color space.
+    n_distinct_colors : int
+    log_likelihood : float
+        Sum over the pixels of the log densities of their colors, in nats.
+    smooth : str
+    result : EMResult or None
+        None where a fitted model was applied.
+    selection : dict of int to float, or None
+        ICL for each number of components tried; the smallest won.
+    seconds : dict of str to float
+        What each step took.
+    """
+
+    model: PhotoModel
+    n_distinct_colors: int
+    log_likelihood: float
+    smooth: str
+    result: EMResult[Parameters] | None = None
+    selection: dict[int, float] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> Parameters:
+        """Weights, means and covariances in the color space of the model."""
+        return self.model.parameters
+
+    @property
+    def lower_bounds(self) -> np.ndarray:
+        """Objective per pixel after each iteration, (n_iter,); empty where a fitted model was applied."""
+        return np.empty(0) if self.result is None else self.result.lower_bounds
+
+    @property
+    def warnings(self) -> list[str]:
+        """What went less than well, in words."""
+        if self.result is None:
+            return []
+        unfinished = [] if self.result.converged else ["EM has not converged; the fit is close to an optimum"]
+        return [*self.result.repairs, *unfinished]
+
+    def responsibilities(self, n_jobs: int | None = None) -> np.ndarray:
+        """Return the posterior probability of each component at each pixel, (M, N, K) float32.
+
+        They are those of the color alone, before smoothing.
+        """
+        pixels = self.photo.pixels.reshape(-1, self.photo.pixels.shape[2])
+        out = np.empty((len(pixels), self.n_labels), dtype=np.float32)
+        for start, stop in block_ranges(len(pixels), _BLOCK):
+            rows = to_features(pixels[start:stop], self.model.color_space, n_jobs=n_jobs)
+            out[start:stop] = responsibilities(rows, self.parameters, n_jobs=n_jobs)
+        return out.reshape(*self.photo.shape, -1)
+
+
+def segment_photo(
+    image: Any,
+    *,
+    n_components: int | str = AUTO,
+    covariance_type: str = "full",
+    color_space: str = "lab",
+    smooth: str = "light",
+    sample_weight: Any = None,
+    n_init: int | None = None,
+    reg_covar: float = REG_COVAR,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+) -> PhotoSegmentation:
+    """Cluster the colors of a photo and return its label map.
+
+    Parameters
+    ----------
+    image : Photo, or (M, N), (M, N, 3), (M, N, 4) or (M, N, D) array
+        Gray, sRGB, sRGB with alpha (a weight), or any other number of bands, which are clustered as they are;
+        uint8, uint16, or float (colors in [0, 1]).
+    n_components : int or "auto"
+        Number of color clusters; "auto" takes the smallest ICL of 1 .. 12.
+    covariance_type : {"full", "diag", "tied", "spherical"}
+    color_space : {"lab", "luv", "oklab", "rgb", "linear"}
+    smooth : {"none", "light", "strong"}
+        How much neighbouring pixels decide a pixel's label (see `segment.photo.smooth`).
+    sample_weight : (M, N) array, optional
+        Weights of the pixels, on top of alpha; pixels of weight 0 get label -1.
+    n_init : int, optional
+        Short runs of EM that the start is chosen from.
+    reg_covar : float
+        Relative to the mean feature variance (see `fit_em`).
+    random_state : int
+    n_jobs : int, optional
+        Threads (default: all cores); the result does not depend on it.
+
+    Returns
+    -------
+    PhotoSegmentation
+        Components are ordered from dark to light.
+
+    Raises
+    ------
+    ImageError
+        If `image` is no photo, or has no pixel of positive weight.
+    DataError
+        If an option is not allowed, or there are fewer distinct colors than components.
+
+    References
+    ----------
+    .. [1] Dempster, Laird & Rubin (1977), "Maximum likelihood from incomplete data via the EM algorithm",
+           JRSS B 39(1), 1-38.
+    .. [2] Biernacki, Celeux & Govaert (2000), "Assessing a mixture model for clustering with the integrated
+           completed likelihood", IEEE PAMI 22(7), 719-725.
+    """
+    photo = _weighted(image if isinstance(image, Photo) else Photo.of(image), sample_weight)
+    smoothing_of(smooth)
+    color_space = color_space_of(color_space).name if photo.is_color else BANDS
+    watch = Stopwatch()
+    with watch.step("count"):
+        distinct = distinct_colors(photo)
+        samples = Samples.of(to_features(distinct.values, color_space, n_jobs=n_jobs), distinct.weights)
+    options: dict[str, Any] = {
+        "covariance_type": covariance_type,
+        "reg_covar": reg_covar,
+        "random_state": random_state,
+        "n_jobs": n_jobs,
+    }
+    with watch.step("fit"):
+        selection = None
+        if n_components == AUTO:
+            n_components, selection = select_n_components(samples, **options)
+        n_components = _checked_count(n_components, samples.n_samples)
+        with warnings.catch_warnings():
+            # A flat color is nothing wrong in a photo: the result tells of it, nobody is alarmed.
+            warnings.simplefilter("ignore", CollapseWarning)
+            result = fit_mixture(samples, n_components, n_init=n_init, **options)
+    result = _ordered(result, samples, color_space, reg_covar)
+    model = PhotoModel(result.parameters, color_space)
+    fields = {"result": result, "selection": selection, "log_likelihood": result.log_likelihood}
+    return _label(photo, model, distinct, samples, smooth, fields, watch, n_jobs)
+
+
+def _ordered(
+    result: EMResult[Parameters], samples: Samples, color_space: str, reg_covar: float
+) -> EMResult[Parameters]:
+    """Order components from dark to light, also where the repairs name them."""
+    parameters = result.parameters.reordered(lightness_order(result.parameters.means, color_space))
+    model = GaussianModel(
+        samples, parameters.n_components, parameters.covariance_type, reg_covar=reg_covar
+    )  # fmt: skip
+    collapses = model.collapses(parameters) if result.repairs else []
+    kept = result.repairs[: len(result.repairs) - len(collapses)]
+    return replace(result, parameters=parameters, repairs=(*kept, *collapses))
+
+
+def apply_model(
+    image: Any, model: PhotoModel, *, smooth: str = "light", n_jobs: int | None = None
+) -> PhotoSegmentation:
+    """Label the pixels of a photo by a mixture that was fitted to another.
+
+    Parameters are those of `segment_photo`.
+
+    Raises
+    ------
+    ImageError
+        If `image` is no photo.
+    ModelError
+        If the model is of pixels with another number of bands.
+    """
+    photo = image if isinstance(image, Photo) else Photo.of(image)
+    smoothing_of(smooth)
+    n_bands, n_features = photo.pixels.shape[2], model.parameters.n_features
+    if n_bands != n_features or photo.is_color != (model.color_space != BANDS):
+        raise ModelError(
+            f"the model is of {n_features} {_kind(model.color_space != BANDS)}, {photo.source} has {n_bands} "
+            f"{_kind(photo.is_color)}; give a model that was fitted to photos of the same kind"
+        )
+    watch = Stopwatch()
+    with watch.step("count"):
+        distinct = distinct_colors(photo)
+        samples = Samples.of(to_features(distinct.values, model.color_space, n_jobs=n_jobs), distinct.weights)
+    with watch.step("fit"):
+        scores = score_samples(samples.X, model.parameters, n_jobs=n_jobs)
+    fields = {"log_likelihood": float(samples.sample_weight @ scores)}
+    return _label(photo, model, distinct, samples, smooth, fields, watch, n_jobs)
+
+
+def _label(
+    photo: Photo,
+    model: PhotoModel,
+    distinct: DistinctColors,
+    samples: Samples,
+    smooth: str,
+    fields: dict[str, Any],
+    watch: Stopwatch,
+    n_jobs: int | None,
+) -> PhotoSegmentation:
+    parameters = model.parameters
+    with watch.step("label"):
+        label_map = distinct.spread(assign(samples.X, parameters, n_jobs=n_jobs), -1, n_jobs)
+    with watch.step("smooth"):
+        label_map = smooth_labels(photo, model, label_map, smooth, n_jobs=n_jobs)
+    with watch.step("label"):
+        palette, shares = palette_of(photo.display, label_map, parameters.n_components, n_jobs=n_jobs)
+        if photo.is_color:
+            _fill_unused(palette, shares, distinct, samples, parameters)
+    return PhotoSegmentation(
+        photo,
+        label_map,
+        palette,
+        shares,
+        model=model,
+        n_distinct_colors=samples.n_samples,
+        smooth=smooth,
+        seconds=watch.seconds,
+        **fields,
+    )
+
+
+def _fill_unused(
+    palette: np.ndarray,
+    shares: np.ndarray,
+    distinct: DistinctColors,
+    samples: Samples,
+    parameters: Parameters,
+) -> None:
+    """Give a label of no pixel the color that lies nearest its mean."""
+    for k in np.flatnonzero(shares == 0):
+        nearest = np.square(samples.X - parameters.means[k]).sum(axis=1).argmin()
+        palette[k] = to_uint8(distinct.values[nearest])
+
+
+def _weighted(photo: Photo, sample_weight: Any) -> Photo:
+    """Put `sample_weight` on top of the alpha of a photo."""
+    if sample_weight is None:
+        return photo
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != photo.shape:
+        raise ImageError(f"sample_weight has shape {weight.shape}; {photo.shape}, one a pixel, is needed")
+    if not np.isfinite(weight).all() or weight.min() < 0:
+        raise ImageError("sample_weight holds values that are negative or not finite")
+    weight = weight if photo.alpha is None else weight * photo.alpha
+    if not weight.any():
+        raise ImageError("every pixel has weight 0; there is nothing to segment")
+    return replace(photo, alpha=weight)
+
+
+def _checked_count(n_components: Any, n_colors: int) -> int:
+    if not isinstance(n_components, (int, np.integer)) or n_components < 1:
+        raise DataError(f"n_components is {n_components!r}; allowed are 'auto' and 1, 2, 3, ...")
+    if n_components > n_colors:
+        raise DataError(
+            f"n_components is {n_components}, but the photo has only {n_colors} distinct color"
+            f"{'s' if n_colors > 1 else ''}; ask for at most {n_colors}"
+        )
+    return int(n_components)
+
+
+def _kind(is_color: bool) -> str:
+    return "color channels" if is_color else "bands"

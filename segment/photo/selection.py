@@ -1,0 +1,138 @@
+"""How many color clusters? The smallest ICL over 1 .. 12, on a coarse histogram of the colors.
+
+Measured on 21 photos (the four bundled ones, 17 of BSDS500): 0.5 s of CPU time a photo, and ICL 0.03 nats a
+pixel lower on average than with 8 short runs for each number, which take 1.1 s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from segment.mixture.em import EMResult, run_em
+from segment.mixture.gaussian import GaussianModel
+from segment.mixture.parameters import Parameters
+from segment.mixture.samples import Samples
+from segment.mixture.seeding import starting_points
+from segment.mixture.selection import icl
+from segment.parallel import map_blocks
+
+MAX_COMPONENTS = 12
+
+# A photo counts as this many samples. Neighbouring pixels repeat each other: a pixel's color says much about
+# those within some 8 pixels, so that a photo of 481 x 321 holds about 2 000 independent colors. Were
+# each pixel a witness of its own, ICL would charge next to nothing for a component (mean choice on the 21
+# photos 6.7 instead of 5.7; BIC 12.0), and a photo scaled up would get more components.
+SAMPLE_SIZE = 2000.0
+
+# Width of a cell of the histogram, in standard deviations of the colors.
+CELL = 0.15
+MOST_CELLS = 16384
+
+# Up to this number of components short runs find better optima than splits of the one before.
+FEW, SHORT_RUNS = 4, 8
+SPLIT_STEPS, FINALISTS, TOL = 5, 2, 1e-4
+
+
+def select_n_components(
+    samples: Samples,
+    *,
+    covariance_type: str = "full",
+    reg_covar: float = 1e-6,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+) -> tuple[int, dict[int, float]]:
+    """Choose the number of components by the smallest ICL of 1 .. `MAX_COMPONENTS`.
+
+    The first few numbers are fitted by short runs. Each further one starts from the best mixture with
+    one component less: every component is split in two, each split gets a few EM steps, and the most
+    promising are continued.
+
+    Parameters
+    ----------
+    samples : Samples
+        Colors, weighted by their counts.
+    covariance_type, reg_covar, n_jobs
+        As in `fit_em`.
+    random_state : int
+
+    Returns
+    -------
+    n_components : int
+    curve : dict of int to float
+        ICL of every number tried, the photo counted as `SAMPLE_SIZE` samples.
+    """
+    histogram = coarse_histogram(samples, random_state)
+    # The spread within a cell is missing from the histogram: it is given back as blur.
+    options: dict[str, Any] = {"reg_covar": reg_covar + CELL**2 / 12}
+    best: EMResult[Parameters] | None = None
+    curve: dict[int, float] = {}
+    for n_components in range(1, min(MAX_COMPONENTS, histogram.n_samples) + 1):
+        if best is None or n_components <= FEW:
+            starts = starting_points(
+                histogram, n_components, covariance_type=covariance_type, n_init=SHORT_RUNS,
+                random_state=random_state, n_jobs=n_jobs, **options,
+            )  # fmt: skip
+        else:
+            starts = splits(best.parameters)
+        model = GaussianModel(histogram, n_components, covariance_type, n_jobs=1, **options)
+        best = _continue(model, starts, n_jobs)
+        curve[n_components] = icl(histogram, best.parameters, n_jobs=n_jobs)
+    return min(curve, key=lambda n: curve[n]), curve
+
+
+def _continue(model: GaussianModel, starts: list[Parameters], n_jobs: int | None) -> EMResult[Parameters]:
+    """Give every start a few EM steps and the best of them as many as they need; return the best."""
+
+    def run(start: Parameters, most: int = 1000) -> EMResult[Parameters]:
+        return run_em(model, start, tol=TOL, max_iter=most)
+
+    if len(starts) > FINALISTS:
+        tried = map_blocks(lambda start: run(start, SPLIT_STEPS), starts, n_jobs)
+        ranked = sorted(tried, key=lambda result: -result.lower_bound)
+        starts = [result.parameters for result in ranked[:FINALISTS]]
+    return max(map_blocks(run, starts, n_jobs), key=lambda result: result.lower_bound)
+
+
+def coarse_histogram(samples: Samples, random_state: int = 0) -> Samples:
+    """Gather samples in the cells of a grid; return one sample a cell, at the mean of those within.
+
+    Cells are `CELL` standard deviations wide, and all weights together are `SAMPLE_SIZE` at most. Where
+    cells would be more than `MOST_CELLS`, samples are drawn instead.
+    """
+    gathered = _gathered(samples).subsample(MOST_CELLS, np.random.default_rng(random_state))
+    scale = min(1.0, SAMPLE_SIZE / samples.total_weight) * samples.total_weight / gathered.total_weight
+    return Samples(gathered.X, scale * gathered.sample_weight)
+
+
+def _gathered(samples: Samples) -> Samples:
+    """Return the histogram; samples that are all equal, or too wide for a grid, keep their own rows."""
+    width = CELL * np.sqrt(samples.variance.mean())
+    low = samples.X.min(axis=0).astype(np.float64)
+    extent = (samples.X.max(axis=0) - low) / width + 1 if width > 0 else np.array([np.inf])
+    if np.log2(extent).sum() > 62:
+        return samples
+    places = ((samples.X - low) / width).astype(np.int64)
+    keys = np.ravel_multi_index(tuple(places.T), tuple(places.max(axis=0) + 1))
+    _, cells = np.unique(keys, return_inverse=True)
+    weight = np.bincount(cells, samples.sample_weight)
+    sums = [np.bincount(cells, samples.sample_weight * column) for column in (samples.X - low).T]
+    return Samples(np.stack(sums, axis=1) / weight[:, None] + low, weight)
+
+
+def splits(parameters: Parameters) -> list[Parameters]:
+    """Return the mixtures that have one component of `parameters` split along its longest axis."""
+    values, vectors = np.linalg.eigh(parameters.spread_covariances())
+    out = []
+    for k in range(parameters.n_components):
+        offset = np.sqrt(values[k, -1]) * vectors[k, :, -1]
+        means = np.vstack([parameters.means, parameters.means[k] + offset])
+        means[k] -= offset
+        weights = np.append(parameters.weights, parameters.weights[k] / 2)
+        weights[k] /= 2
+        covariances = parameters.covariances
+        if parameters.covariance_type != "tied":
+            covariances = np.concatenate([covariances, covariances[k : k + 1]])
+        out.append(Parameters(weights, means, covariances, parameters.covariance_type))
+    return out

@@ -1,0 +1,204 @@
+"""Smooth a label map: a guided filter over the responsibilities, then no specks.
+
+The color of a pixel alone leaves a label map grainy. Each component's map of responsibilities is filtered
+with the photo as guide, so that edges of the photo stay edges of the map, and the largest wins.
+
+References
+----------
+.. [1] He, Sun & Tang (2013), "Guided image filtering", IEEE PAMI 35(6), 1397-1409.
+.. [2] He & Sun (2015), "Fast guided filter", arXiv:1505.00996.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from segment.errors import DataError
+from segment.mixture.expectation import responsibilities
+from segment.parallel import block_ranges, map_blocks
+from segment.photo.colors import to_features
+from segment.photo.model import PhotoModel
+from segment.photo.photo import Photo
+
+# Radii are stated for this number of pixels (a photo of BSDS500) and grow with a photo's side, so that a
+# photo and its enlargement are smoothed alike.
+STATED_PIXELS = 481 * 321
+
+# Coefficients are found on a grid of at most this many pixels.
+WORKING_PIXELS = 500_000
+
+_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """How strongly to smooth.
+
+    Attributes
+    ----------
+    radius : float
+        Of the filter's window, in pixels of a photo of `STATED_PIXELS`.
+    eps : float
+        Variance of the guide (colors in [0, 1]) below which a window is flat.
+    speck : float
+        Connected regions below this share of the area become part of their most similar neighbour.
+    """
+
+    radius: float
+    eps: float
+    speck: float
+
+
+SMOOTHINGS: dict[str, Smoothing | None] = {
+    "none": None,
+    "light": Smoothing(radius=8, eps=0.08**2, speck=0.0005),
+    "strong": Smoothing(radius=16, eps=0.16**2, speck=0.005),
+}
+
+
+def smoothing_of(name: str) -> Smoothing | None:
+    """Return the smoothing called `name`; None for "none".
+
+    Raises
+    ------
+    DataError
+        If there is none of that name.
+    """
+    if name not in SMOOTHINGS:
+        raise DataError(f"smooth is {name!r}; allowed are {', '.join(SMOOTHINGS)}")
+    return SMOOTHINGS[name]
+
+
+def smooth_labels(
+    photo: Photo, model: PhotoModel, label_map: np.ndarray, smooth: str, *, n_jobs: int | None = None
+) -> np.ndarray:
+    """Return the smoothed label map.
+
+    Parameters
+    ----------
+    photo : Photo
+    model : PhotoModel
+    label_map : (M, N) int32 ndarray
+        Labels by color alone; those below 0 stay.
+    smooth : {"none", "light", "strong"}
+    n_jobs : int, optional
+
+    Returns
+    -------
+    (M, N) int32 ndarray
+    """
+    smoothing = smoothing_of(smooth)
+    if smoothing is None or model.parameters.n_components == 1:
+        return label_map
+    filtered = filter_labels(photo, model, label_map, smoothing, n_jobs=n_jobs)
+    return merge_specks(filtered, photo.display, smoothing.speck)
+
+
+def filter_labels(
+    photo: Photo, model: PhotoModel, label_map: np.ndarray, smoothing: Smoothing, *, n_jobs: int | None = None
+) -> np.ndarray:
+    """Return the labels of the largest filtered responsibility."""
+    from segment.kernels.guided import label_rows
+
+    step = int(np.ceil(np.sqrt(photo.n_pixels / WORKING_PIXELS)))
+    offset = step // 2
+    grid = slice(min(offset, min(photo.shape) - 1), None, step)
+    pixels = photo.pixels[grid, grid]
+    features = to_features(pixels.reshape(-1, pixels.shape[2]), model.color_space, n_jobs=n_jobs)
+    maps = responsibilities(features, model.parameters, n_jobs=n_jobs).astype(np.float32)
+    maps[label_map[grid, grid].ravel() < 0] = 0.0
+    maps = np.ascontiguousarray(maps.T).reshape(-1, *pixels.shape[:2])
+    guide = np.ascontiguousarray(np.moveaxis(photo.display[grid, grid], 2, 0)) / np.float32(255.0)
+    radius = smoothing.radius * np.sqrt(photo.n_pixels / STATED_PIXELS) / step
+    coefficients = guided_coefficients(guide, maps, max(1, round(radius)), smoothing.eps, n_jobs=n_jobs)
+    out = label_map.copy()
+    display = photo.display
+
+    def fill(rows: tuple[int, int]) -> None:
+        label_rows(display[slice(*rows)], coefficients, rows[0], step, grid.start, out[slice(*rows)])
+
+    map_blocks(fill, block_ranges(len(out), _ROWS), n_jobs)
+    return out
+
+
+def guided_coefficients(
+    guide: np.ndarray, maps: np.ndarray, radius: int, eps: float, *, n_jobs: int | None = None
+) -> np.ndarray:
+    """Return the coefficients of the guided filter.
+
+    Parameters
+    ----------
+    guide : (3, m, n) float32 ndarray in [0, 1]
+    maps : (K, m, n) float32 ndarray
+        What is filtered.
+    radius : int
+    eps : float
+    n_jobs : int, optional
+
+    Returns
+    -------
+    (K, 4, m, n) float32 ndarray
+        Filtered map k is ``sum(c[k, :3] * guide) + c[k, 3]``.
+    """
+    from segment.kernels.guided import box_mean, invert_covariances, solve_coefficients
+
+    def mean_of(planes: list[np.ndarray]) -> np.ndarray:
+        out = np.empty((len(planes), *guide.shape[1:]), dtype=np.float32)
+        for plane, place in zip(planes, out, strict=True):
+            box_mean(plane, radius, place)
+        return out
+
+    means = mean_of(list(guide))
+    products = [guide[a] * guide[b] for a in range(3) for b in range(a, 3)]
+    inverse = np.empty((6, *guide.shape[1:]), dtype=np.float32)
+    invert_covariances(mean_of(products), means, np.float32(eps), inverse)
+
+    def coefficients(values: np.ndarray) -> np.ndarray:
+        averaged = mean_of([*(guide * values), values])
+        solved = np.empty_like(averaged)
+        solve_coefficients(inverse, means, averaged[:3], averaged[3], solved)
+        return mean_of(list(solved))
+
+    return np.stack(map_blocks(coefficients, list(maps), n_jobs))
+
+
+def merge_specks(label_map: np.ndarray, colors: np.ndarray, share: float) -> np.ndarray:
+    """Merge connected regions below a share of the area into the neighbour of the most similar mean color.
+
+    Parameters
+    ----------
+    label_map : (M, N) int32 ndarray
+        Labels below 0 belong to no region.
+    colors : (M, N, 3) uint8 ndarray
+    share : float
+        Of the area that has a label.
+
+    Returns
+    -------
+    (M, N) int32 ndarray
+    """
+    from segment.kernels.colors import sum_by_label
+    from segment.kernels.specks import borders_of_small, label_regions, merge_small
+
+    regions = np.empty(label_map.size, dtype=np.int32)
+    n_regions = label_regions(label_map, regions)
+    sums, counts = np.zeros((n_regions, 3), dtype=np.int64), np.zeros(n_regions, dtype=np.int64)
+    sum_by_label(colors.reshape(-1, 3), regions, sums, counts)
+    least = share * float(counts.sum())
+    small = counts < least
+    if not small.any():
+        return label_map
+    placed = regions.reshape(label_map.shape)
+    pairs = np.empty((borders_of_small(placed, small, np.empty((0, 2), dtype=np.int32)), 2), dtype=np.int32)
+    borders_of_small(placed, small, pairs)
+    means = to_features(sums / counts[:, None] / 255.0, "lab")
+    parents = np.arange(n_regions, dtype=np.int32)
+    sizes = counts.astype(np.float64)
+    merge_small(pairs, sizes, means * sizes[:, None], least, parents)
+    labels = np.empty(n_regions + 1, dtype=np.int32)
+    labels[-1] = -1
+    labels[regions] = label_map.ravel()
+    labels[:-1] = labels[parents]
+    return labels[regions].reshape(label_map.shape)
