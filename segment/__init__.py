@@ -13,7 +13,7 @@ from segment._version import __version__
 if TYPE_CHECKING:
     from segment.digits import cluster_digits
     from segment.mixture import EMResult, GaussianMixture, Parameters, Samples, fit_em, fit_mixture
-    from segment.photo import PhotoSegmentation, segment_photo
+    from segment.photo import PhotoSegmentation, RegionTree, segment_photo, segment_regions
 
 # Public name -> the room that defines it.
 _HOME = {
@@ -26,6 +26,8 @@ _HOME = {
     "PhotoSegmentation": "segment.photo",
     "segment_photo": "segment.photo",
     "cluster_digits": "segment.digits",
+    "RegionTree": "segment.photo",
+    "segment_regions": "segment.photo",
 }
 
 __all__ = [
@@ -33,12 +35,14 @@ __all__ = [
     "GaussianMixture",
     "Parameters",
     "PhotoSegmentation",
+    "RegionTree",
     "Samples",
     "__version__",
     "cluster_digits",
     "fit_em",
     "fit_mixture",
     "segment_photo",
+    "segment_regions",
 ]
 
 

@@ -1,0 +1,152 @@
+"""Leaves and the arcs between them: joining tiny regions, normals, and what is measured along an arc."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segment.kernels.compile import kernel
+
+# Half the side of the window in which an arc's normal is found.
+REACH = 4
+
+
+@kernel
+def absorb_small(labels, colors, n_labels, smallest, target):
+    """Join each region below `smallest` pixels to the neighbour of closest mean color, smallest first.
+
+    IN labels (M, N) int32; colors (M, N, 3) float32. OUT target (n_labels,) int64: the region each becomes.
+    """
+    M, N = labels.shape
+    area, total = np.zeros(n_labels), np.zeros((n_labels, 3))
+    ends = np.empty((2 * M * N, 2), np.int64)
+    E = 0
+    for y in range(M):
+        for x in range(N):
+            a = labels[y, x]
+            area[a] += 1
+            for d in range(3):
+                total[a, d] += colors[y, x, d]
+            if x + 1 < N and labels[y, x + 1] != a:
+                ends[E] = a, labels[y, x + 1]
+                E += 1
+            if y + 1 < M and labels[y + 1, x] != a:
+                ends[E] = a, labels[y + 1, x]
+                E += 1
+    for a in range(n_labels):
+        target[a] = a
+    nearest = np.empty(n_labels, np.int64)
+    while True:
+        closest = np.full(n_labels, np.inf)
+        kept = 0
+        for e in range(E):
+            a, b = _root(target, ends[e, 0]), _root(target, ends[e, 1])
+            if a == b:
+                continue
+            ends[kept] = a, b
+            kept += 1
+            if min(area[a], area[b]) >= smallest:
+                continue
+            distance = 0.0
+            for d in range(3):
+                distance += (total[a, d] / area[a] - total[b, d] / area[b]) ** 2
+            if distance < closest[a]:
+                closest[a], nearest[a] = distance, b
+            if distance < closest[b]:
+                closest[b], nearest[b] = distance, a
+        E = kept
+        joined = False
+        for a in np.argsort(area, kind="mergesort"):
+            if target[a] != a or area[a] >= smallest or closest[a] == np.inf:
+                continue
+            b = _root(target, nearest[a])
+            if a != b:
+                target[a] = b
+                area[b] += area[a]
+                total[b] += total[a]
+                joined = True
+        if not joined:
+            break
+    for a in range(n_labels):
+        target[a] = _root(target, a)
+
+
+@kernel
+def _root(target, a):
+    while target[a] != a:
+        target[a] = target[target[a]]
+        a = target[a]
+    return a
+
+
+@kernel
+def find_normals(labels, ends, arc_of, points, normals, junctions):
+    """Find the unit normal at each boundary point: from one region's share of a window to the other's.
+
+    IN labels (M, N) int32; ends (E, 2); arc_of (P,) int64; points (P, 4) int64: row and column on both sides.
+    OUT normals (P, 2) float64, row and column. INOUT junctions (E,): sums of the share of third regions.
+    """
+    M, N = labels.shape
+    for p in range(len(points)):
+        y, x = points[p, 0], points[p, 1]
+        a, b = ends[arc_of[p]]
+        n_a = n_b = y_a = x_a = y_b = x_b = 0.0
+        for v in range(max(0, y - REACH), min(M, y + REACH + 1)):
+            for u in range(max(0, x - REACH), min(N, x + REACH + 1)):
+                if labels[v, u] == a:
+                    n_a += 1
+                    y_a += v
+                    x_a += u
+                elif labels[v, u] == b:
+                    n_b += 1
+                    y_b += v
+                    x_b += u
+        down, right = y_b / n_b - y_a / n_a, x_b / n_b - x_a / n_a
+        length = np.sqrt(down * down + right * right) + 1e-9
+        normals[p, 0] = down / length
+        normals[p, 1] = right / length
+        junctions[arc_of[p]] += 1 - (n_a + n_b) / (2 * REACH + 1) ** 2
+
+
+@kernel
+def sum_gradient(tensor, shift, once_more, arc_of, points, normals, steepest, along):
+    """Sum a channel's gradient over the points of each arc: the steepest, and along the arc's normal.
+
+    IN tensor (m, n, 3) float32; once_more: take the root twice; arc_of, points, normals as `find_normals`.
+    INOUT steepest, along (E,) float64.
+    """
+    for p in range(len(points)):
+        down, right = normals[p]
+        arc = arc_of[p]
+        for side in range(2):
+            xx, xy, yy = tensor[points[p, 2 * side] >> shift, points[p, 2 * side + 1] >> shift]
+            top = 0.5 * (xx + yy + np.sqrt((xx - yy) ** 2 + 4 * xy * xy))
+            normal = right * right * xx + 2 * right * down * xy + down * down * yy
+            top, normal = np.sqrt(max(top, 0.0)), np.sqrt(max(normal, 0.0))
+            if once_more:
+                top, normal = np.sqrt(top), np.sqrt(normal)
+            steepest[arc] += 0.5 * top
+            along[arc] += 0.5 * normal
+
+
+@kernel
+def sum_step(level, shift, distance, arc_of, points, normals, steps):
+    """Sum the Hellinger distance of the smoothed posteriors on both sides, `distance` pixels from the arc.
+
+    IN level (m, n, K) float32; INOUT steps (E,) float64.
+    """
+    m, n, K = level.shape
+    for p in range(len(points)):
+        y = 0.5 * (points[p, 0] + points[p, 2])
+        x = 0.5 * (points[p, 1] + points[p, 3])
+        down, right = normals[p, 0] * distance, normals[p, 1] * distance
+        before = level[_inside(y - down, shift, m), _inside(x - right, shift, n)]
+        after = level[_inside(y + down, shift, m), _inside(x + right, shift, n)]
+        common = 0.0
+        for k in range(K):
+            common += np.sqrt(max(before[k] * after[k], 0.0))
+        steps[arc_of[p]] += np.sqrt(max(1 - common, 0.0))
+
+
+@kernel
+def _inside(position, shift, size):
+    return min(max(int(position + 0.5) >> shift, 0), size - 1)

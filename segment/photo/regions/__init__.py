@@ -1,0 +1,1 @@
+"""Regions: posteriors -> gradients -> leaves -> graph -> merging -> tree."""

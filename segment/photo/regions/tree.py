@@ -1,0 +1,125 @@
+"""The hierarchy of regions: one tree, every level of detail."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from segment.errors import DataError, ModelError
+from segment.output import atomic_path
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTree:
+    """Nested segmentations of a photo, from its leaves to one region.
+
+    Attributes
+    ----------
+    leaves : (M, N) int32 ndarray
+        Label map of the finest cut.
+    merges : (n_leaves - 1, 2) int32 ndarray
+        Leaves that stand for the two regions merged, in order; the second joins the first.
+    levels : (n_leaves - 1,) float64 ndarray
+        Scale from which each merge is done, never decreasing, in (0, 1). A level is the probability that
+        people draw a boundary there, so that one scale means the same in different photos.
+    """
+
+    leaves: np.ndarray
+    merges: np.ndarray
+    levels: np.ndarray
+
+    @property
+    def n_leaves(self) -> int:
+        """Number of regions of the finest cut."""
+        return len(self.merges) + 1
+
+    def cut(self, *, n_regions: int | None = None, scale: float | None = None) -> np.ndarray:
+        """Return one segmentation, (M, N) int32, labels 0, 1, 2, ... from the largest region.
+
+        Parameters
+        ----------
+        n_regions : int, optional
+            Number of regions; there are never more than leaves.
+        scale : float in (0, 1], optional
+            All merges up to this level are done: small is fine, 1 is one region.
+
+        Raises
+        ------
+        DataError
+            If not exactly one of the two is given, or it is out of range.
+        """
+        if (n_regions is None) == (scale is None):
+            raise DataError("give either n_regions or scale to cut a tree")
+        if scale is not None:
+            if not 0 < scale <= 1:
+                raise DataError(f"scale is {scale}; it must lie in (0, 1]")
+            n_merges = int(np.searchsorted(self.levels, scale, side="right"))
+        else:
+            assert n_regions is not None
+            if n_regions < 1:
+                raise DataError(f"n_regions is {n_regions}; at least 1 is needed")
+            n_merges = max(0, self.n_leaves - n_regions)
+        target = np.arange(self.n_leaves)
+        for kept, joined in self.merges[n_merges - 1 :: -1] if n_merges else ():
+            # From the last merge to the first: what a region joins has its final label already.
+            target[joined] = target[kept]
+        return self._by_size(target)
+
+    def _by_size(self, target: np.ndarray) -> np.ndarray:
+        areas = np.bincount(target[self.leaves].ravel(), minlength=self.n_leaves)
+        order = np.argsort(-areas, kind="stable")
+        names = np.empty(self.n_leaves, dtype=np.int32)
+        names[order] = np.arange(self.n_leaves)
+        return names[target][self.leaves]
+
+    def contour_map(self) -> np.ndarray:
+        """Return the ultrametric contours, (M, N) float32: the scale up to which a boundary is there.
+
+        A pixel is on a boundary if its right or lower neighbour is in another leaf; elsewhere it is 0.
+        """
+        contours = np.zeros(self.leaves.shape, dtype=np.float32)
+        along_rows = (self.leaves[:, :-1], self.leaves[:, 1:], contours[:, :-1])
+        along_columns = (self.leaves[:-1], self.leaves[1:], contours[:-1])
+        for here, there, part in (along_rows, along_columns):
+            differ = here != there
+            pairs = np.stack([here[differ], there[differ]], axis=1)
+            part[differ] = np.maximum(part[differ], self._levels_between(pairs))
+        return contours
+
+    def _levels_between(self, pairs: np.ndarray) -> np.ndarray:
+        """Return the level at which each pair of different leaves (P, 2) joins."""
+        distinct, which = np.unique(pairs, axis=0, return_inverse=True)
+        region, joined_at = distinct.copy(), np.ones(len(distinct), dtype=np.float32)
+        apart = np.ones(len(distinct), dtype=bool)
+        for (kept, joined), level in zip(self.merges, self.levels, strict=True):
+            region[region == joined] = kept
+            now = apart & (region[:, 0] == region[:, 1])
+            joined_at[now] = level
+            apart &= ~now
+        return joined_at[which.ravel()]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the tree as a compressed npz file."""
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, leaves=self.leaves, merges=self.merges, levels=self.levels)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RegionTree:
+        """Read a tree that `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            If the file is missing, damaged or holds something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                tree = cls(stored["leaves"], stored["merges"], stored["levels"])
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                f"{os.fspath(path)}: not a region tree ({error}); write one with RegionTree.save"
+            ) from error
+        return tree

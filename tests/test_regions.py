@@ -1,0 +1,215 @@
+"""The hierarchy of regions: trees cut by hand, merging against a slow oracle, odd images."""
+
+import numpy as np
+import pytest
+
+from segment.errors import DataError, ImageError, ModelError
+from segment.kernels import regions as kernels
+from segment.kernels.regions import Graph, Network
+from segment.photo.regions.channels import measure_channels
+from segment.photo.regions.cost import FEATURES, MergeCost, shipped_cost
+from segment.photo.regions.graph import build_graph, find_leaves
+from segment.photo.regions.hierarchy import segment_regions, to_lab
+from segment.photo.regions.tree import RegionTree
+
+LEAVES = np.array([[0, 0, 1], [2, 3, 3], [2, 3, 3]], dtype=np.int32)
+TREE = RegionTree(LEAVES, np.array([[0, 1], [3, 2], [0, 3]], dtype=np.int32), np.array([0.2, 0.5, 0.8]))
+
+
+def painted(shape=(60, 80), noise=4):
+    """Three flat areas with a little noise: left, upper right, lower right."""
+    image = np.zeros((*shape, 3))
+    image[:, : shape[1] // 2] = 200, 60, 40
+    image[: shape[0] // 2, shape[1] // 2 :] = 40, 120, 200
+    image[shape[0] // 2 :, shape[1] // 2 :] = 60, 180, 70
+    image += np.random.default_rng(0).normal(0, noise, image.shape)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def same_partition(one, other):
+    pairs = set(zip(one.ravel().tolist(), other.ravel().tolist(), strict=True))
+    return len(pairs) == len(np.unique(one)) == len(np.unique(other))
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ({"scale": 0.1}, [[1, 1, 3], [2, 0, 0], [2, 0, 0]]),
+        ({"scale": 0.2}, [[1, 1, 1], [2, 0, 0], [2, 0, 0]]),
+        ({"n_regions": 2}, [[1, 1, 1], [0, 0, 0], [0, 0, 0]]),
+        ({"n_regions": 1}, [[0] * 3] * 3),
+        ({"scale": 1.0}, [[0] * 3] * 3),
+        ({"n_regions": 99}, [[1, 1, 3], [2, 0, 0], [2, 0, 0]]),
+    ],
+)
+def test_cuts_are_numbered_from_the_largest_region(how, expected):
+    cut = TREE.cut(**how)
+    assert cut.dtype == np.int32
+    assert cut.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"scale": 0.5, "n_regions": 2}, {"scale": 0}, {"scale": 1.5}, {"n_regions": 0}]
+)
+def test_a_cut_that_makes_no_sense_is_refused(how):
+    with pytest.raises(DataError):
+        TREE.cut(**how)
+
+
+def test_contours_carry_the_level_at_which_neighbours_join():
+    # Leaf 0 | 1 join at .2, 2 | 3 at .5, everything else at .8.
+    expected = [[0.8, 0.8, 0.8], [0.5, 0.0, 0.0], [0.5, 0.0, 0.0]]
+    expected[0][1] = 0.8  # right neighbour joins at .2, lower one at .8: the stronger counts
+    assert np.allclose(TREE.contour_map(), expected)
+
+
+def test_a_saved_tree_is_the_same_tree(tmp_path):
+    TREE.save(tmp_path / "tree.npz")
+    loaded = RegionTree.load(tmp_path / "tree.npz")
+    for name in ("leaves", "merges", "levels"):
+        assert np.array_equal(getattr(loaded, name), getattr(TREE, name))
+
+
+def test_a_file_that_is_no_tree_is_refused(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"nothing")
+    np.savez(tmp_path / "y.npz", other=1)
+    for name in ("x.npz", "y.npz", "z.npz"):
+        with pytest.raises(ModelError, match="not a region tree"):
+            RegionTree.load(tmp_path / name)
+
+
+def test_painted_areas_are_found():
+    label_map = segment_regions(painted()).cut(n_regions=3)
+    truth = np.zeros((60, 80), dtype=int)
+    truth[:30, 40:] = 1
+    truth[30:, 40:] = 2
+    agreement = max(
+        (np.take(order, label_map) == truth).mean()
+        for order in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0])
+    )
+    assert agreement > 0.97
+
+
+def test_cuts_are_nested():
+    tree = segment_regions(painted(noise=40))
+    fine, coarse = tree.cut(n_regions=6), tree.cut(n_regions=3)
+    assert len(np.unique(fine)) == 6
+    assert all(len(np.unique(coarse[fine == k])) == 1 for k in range(6))
+
+
+def test_same_seed_same_tree_whatever_the_threads():
+    image = painted(noise=30)
+    one, two = (
+        segment_regions(image, random_state=3, n_jobs=1),
+        segment_regions(image, random_state=3, n_jobs=2),
+    )
+    assert np.array_equal(one.leaves, two.leaves)
+    assert np.array_equal(one.merges, two.merges)
+    assert np.array_equal(one.levels, two.levels)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((40, 50, 3), 77, dtype=np.uint8),
+        np.zeros((1, 1, 3), dtype=np.uint8),
+        np.arange(12, dtype=np.uint8).reshape(2, 2, 3),
+        np.arange(300, dtype=np.uint16).reshape(1, 100, 3) * 200,
+        np.arange(200, dtype=np.uint8).reshape(200, 1),
+        painted()[..., 0],
+        painted().astype(np.uint16) * 257,
+        np.dstack([painted(), np.tile(np.arange(80, dtype=np.uint8) * 3, (60, 1))]),
+        np.dstack([painted(), np.zeros((60, 80), dtype=np.uint8)]),
+    ],
+    ids=["one color", "1 x 1", "2 x 2", "1 x N", "N x 1", "gray", "16 bit", "alpha", "transparent"],
+)
+def test_odd_images_become_trees(image):
+    tree = segment_regions(image)
+    assert tree.leaves.shape == image.shape[:2]
+    assert (tree.cut(n_regions=1) == 0).all()
+    assert np.array_equal(np.unique(tree.leaves), np.arange(tree.n_leaves))
+    assert (np.diff(tree.levels) >= 0).all()
+    assert tree.contour_map().shape == image.shape[:2]
+
+
+def test_depth_and_gray_do_not_matter():
+    image = painted()
+    assert np.allclose(to_lab(image), to_lab(image.astype(np.uint16) * 257), atol=1e-3)
+    assert np.allclose(to_lab(image[..., 0])[..., 1:], 0, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4, 3)), np.zeros((4, 4, 2), dtype=np.uint8), np.zeros((0, 4, 3), dtype=np.uint8)]
+)
+def test_arrays_that_are_no_image_are_refused(image):
+    with pytest.raises(ImageError):
+        segment_regions(image)
+
+
+def small_graph():
+    channels = measure_channels(to_lab(painted(noise=40)), n_jobs=1)
+    leaves = find_leaves(channels)
+    return leaves, build_graph(channels, leaves), channels
+
+
+def by_mean_color():
+    linear = np.zeros(len(FEATURES))
+    linear[FEATURES.index("mean")] = 1
+    linear[FEATURES.index("area_small")] = 0.5
+    linear[FEATURES.index("shared_small")] = -0.3
+    linear[FEATURES.index("steepest_light3")] = 0.7
+    none = np.zeros(0)
+    return Network(
+        np.zeros(len(linear)), np.ones(len(linear)), linear, np.zeros((0, len(linear))), none, none, 0.0
+    )
+
+
+@pytest.mark.kernels
+def test_merging_is_that_of_a_slow_oracle():
+    """Merge by rebuilding the graph from its label map after every step and searching all arcs."""
+    leaves, graph, channels = small_graph()
+    network, n = by_mean_color(), len(graph.regions)
+    merges, costs = np.empty((n - 1, 2), dtype=np.int64), np.empty(n - 1)
+    copied = Graph(*(part.copy() for part in graph))
+    assert kernels.merge_until(copied, network, n, 1, merges, costs) == n - 1
+    label_map = leaves.copy()
+    for (kept, joined), cost in zip(merges, costs, strict=True):
+        labels, compact = np.unique(label_map, return_inverse=True)
+        now = build_graph(channels, compact.reshape(leaves.shape).astype(np.int32))
+        features = np.zeros((len(now.arcs), len(FEATURES)))
+        kernels.arc_features(now, len(labels), features)
+        expected = features @ network.linear
+        assert cost == pytest.approx(expected.min(), abs=1e-4)
+        assert {kept, joined} == set(labels[now.ends[expected.argmin()]])
+        label_map[label_map == joined] = kept
+
+
+@pytest.mark.kernels
+def test_sums_of_regions_and_arcs_are_complete():
+    leaves, graph, channels = small_graph()
+    assert graph.regions[:, kernels.AREA].sum() == leaves.size
+    assert np.allclose(graph.regions[:, kernels.COLOR : kernels.TEXTURE].sum(), leaves.size)
+    differ = (leaves[:, 1:] != leaves[:, :-1]).sum() + (leaves[1:] != leaves[:-1]).sum()
+    assert graph.arcs[:, kernels.LENGTH].sum() == differ
+    inside = leaves == 0
+    assert np.allclose(
+        graph.regions[0, kernels.LAB : kernels.LAB + 3], channels.lab[inside].sum(axis=0), rtol=1e-4
+    )
+    # No gradient along the normal exceeds the steepest.
+    steepest = graph.arcs[:, kernels.STEEPEST : kernels.NORMAL]
+    along = graph.arcs[:, kernels.NORMAL : kernels.STEP]
+    assert (along <= steepest * (1 + 1e-6)).all()
+
+
+def test_the_shipped_cost_survives_its_own_file():
+    cost = shipped_cost()
+    again = MergeCost.from_plain(cost.to_plain())
+    for name in ("leaf", "merge"):
+        for one, other in zip(getattr(cost, name), getattr(again, name), strict=True):
+            assert np.allclose(one, other, rtol=1e-4)
+
+
+def test_a_cost_for_other_features_is_refused():
+    plain = shipped_cost().to_plain()
+    with pytest.raises(ModelError, match="train_regions"):
+        MergeCost.from_plain({**plain, "features": plain["features"][1:]})
