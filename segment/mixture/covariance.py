@@ -8,27 +8,18 @@ families of factors, and of kernels: "full" (K, D, D), lower triangular, and "di
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from segment.errors import DataError
-
-if TYPE_CHECKING:
-    from segment.mixture.moments import Moments
+from segment.mixture.moments import Moments, lower_triangle
 
 # Where reg_covar = 0 leaves a covariance singular in double precision, its eigenvalues, with each feature in
 # units of its own standard deviation, are raised to this: the smallest value that survives the rounding of a
 # Cholesky factorisation. (In the data's own units, a feature of variance 1e-6 beside one of 1e6 would
 # count as singular.)
 SINGULAR = 1e-12
-
-
-@lru_cache(maxsize=64)
-def lower_triangle(D: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row and column numbers of the lower triangle of a D x D matrix."""
-    return np.tril_indices(D)
 
 
 class CovarianceType(ABC):

@@ -109,6 +109,11 @@ def accumulate(
         loses reg / 2 times the trace of its precision matrix.
     n_jobs : int, optional
         Threads; the result does not depend on it.
+
+    Returns
+    -------
+    Moments
+        About the current means.
     """
     _check(samples.X, parameters)
     wide = _is_wide(parameters)
@@ -150,7 +155,20 @@ def _map_densities(
 
 
 def log_densities(X: Any, parameters: Parameters, *, n_jobs: int | None = None) -> np.ndarray:
-    """Return log(weight) + log density of every sample under every component, (n_samples, K) float64."""
+    """Return log(weight) + log density of every sample under every component.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features) array
+    parameters : Parameters
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    (n_samples, n_components) float64 ndarray
+        In nats; -inf under an empty component.
+    """
     X = as_matrix(X)
     out = np.empty((len(X), parameters.n_components))
 
@@ -162,7 +180,20 @@ def log_densities(X: Any, parameters: Parameters, *, n_jobs: int | None = None) 
 
 
 def responsibilities(X: Any, parameters: Parameters, *, n_jobs: int | None = None) -> np.ndarray:
-    """Return the posterior probability of each component, (n_samples, K) float64; rows sum to 1."""
+    """Return the posterior probability of each component for each sample.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features) array
+    parameters : Parameters
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    (n_samples, n_components) float64 ndarray
+        Rows sum to 1, or to 0 where no component explains a sample.
+    """
     X = as_matrix(X)
     out = np.empty((len(X), parameters.n_components))
 
@@ -175,7 +206,20 @@ def responsibilities(X: Any, parameters: Parameters, *, n_jobs: int | None = Non
 
 
 def score_samples(X: Any, parameters: Parameters, *, n_jobs: int | None = None) -> np.ndarray:
-    """Return the log density of each sample under the mixture, (n_samples,) float64, in nats."""
+    """Return the log density of each sample under the mixture.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features) array
+    parameters : Parameters
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    (n_samples,) float64 ndarray
+        In nats.
+    """
     X = as_matrix(X)
     out = np.empty(len(X))
 
@@ -187,7 +231,20 @@ def score_samples(X: Any, parameters: Parameters, *, n_jobs: int | None = None) 
 
 
 def assign(X: Any, parameters: Parameters, *, n_jobs: int | None = None) -> np.ndarray:
-    """Return the most probable component of each sample, (n_samples,) int32."""
+    """Return the most probable component of each sample.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features) array
+    parameters : Parameters
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    (n_samples,) int32 ndarray
+        The first of equals.
+    """
     X = as_matrix(X)
     out = np.empty(len(X), dtype=np.int32)
 

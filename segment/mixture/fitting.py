@@ -34,9 +34,17 @@ def fit_mixture(
     ----------
     samples : Samples
     n_components : int
+    covariance_type : {"full", "diag", "tied", "spherical"}
     init : {"short_runs", "kmeans", "k-means++", "random"}
     n_init : int, optional
         Number of short runs.
+    random_state : int, Generator or None
+    reg_covar, covariance_shrinkage : float
+        As `fit_em`.
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+    tol, max_iter
+        As `fit_em`.
     **options
         `acceleration` and `callback` of `fit_em`.
 

@@ -301,6 +301,13 @@ def parameters_from_responsibilities(
     samples : Samples
     responsibilities : (n_samples, K) float array, or (n_samples,) int array of labels
         Labels below 0 belong to no component.
+    covariance_type : {"full", "diag", "tied", "spherical"}
+    reg_covar, covariance_shrinkage : float
+        As `fit_em`.
+
+    Returns
+    -------
+    Parameters
 
     Raises
     ------

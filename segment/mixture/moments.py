@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from segment.mixture.covariance import lower_triangle
+
+@lru_cache(maxsize=64)
+def lower_triangle(D: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row and column numbers of the lower triangle of a D x D matrix."""
+    return np.tril_indices(D)
 
 
 @dataclass(frozen=True, eq=False)

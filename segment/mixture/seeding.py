@@ -188,6 +188,7 @@ def starting_points(
     ----------
     samples : Samples
     n_components : int
+    covariance_type : {"full", "diag", "tied", "spherical"}
     method : {"short_runs", "kmeans", "k-means++", "random"}
         "short_runs" (emEM): many random starts race on a subsample; each gets a few EM steps, the worse
         half drops out, the rest gets twice as many, and so on; what is close to the best at the end is
@@ -196,6 +197,15 @@ def starting_points(
     n_init : int, optional
         Number of short runs (default 32).
     random_state : int, Generator or None
+    reg_covar, covariance_shrinkage : float
+        As `fit_em`.
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    list of Parameters
+        Different optima; one start only unless `method` is "short_runs".
 
     Raises
     ------
@@ -254,5 +264,17 @@ def starting_points(
 
 
 def initial_parameters(samples: Samples, n_components: int, **options: Any) -> Parameters:
-    """Return the most promising of the `starting_points`, which takes the same options."""
+    """Return the most promising start.
+
+    Parameters
+    ----------
+    samples : Samples
+    n_components : int
+    **options
+        As `starting_points`.
+
+    Returns
+    -------
+    Parameters
+    """
     return starting_points(samples, n_components, **options)[0]

@@ -14,12 +14,43 @@ def _log_likelihood(samples: Samples, parameters: Parameters, n_jobs: int | None
 
 
 def aic(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) -> float:
-    """Return Akaike's criterion, -2 log-likelihood + 2 p (Akaike 1974)."""
+    """Return Akaike's criterion, -2 log-likelihood + 2 p; smaller is better.
+
+    Parameters
+    ----------
+    samples : Samples
+        Their weights count as repetitions.
+    parameters : Parameters
+    n_jobs : int, optional
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    .. [1] Akaike (1974), "A new look at the statistical model identification", IEEE TAC 19(6), 716-723.
+    """
     return -2.0 * _log_likelihood(samples, parameters, n_jobs) + 2.0 * parameters.n_parameters
 
 
 def bic(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) -> float:
-    """Return the Bayesian criterion, -2 log-likelihood + p log n, n the total weight (Schwarz 1978)."""
+    """Return the Bayesian criterion, -2 log-likelihood + p log n, n the total weight; smaller is better.
+
+    Parameters
+    ----------
+    samples : Samples
+    parameters : Parameters
+    n_jobs : int, optional
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    .. [1] Schwarz (1978), "Estimating the dimension of a model", Annals of Statistics 6(2), 461-464.
+    """
     penalty = parameters.n_parameters * np.log(samples.total_weight)
     return float(-2.0 * _log_likelihood(samples, parameters, n_jobs) + penalty)
 
@@ -28,6 +59,21 @@ def icl(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) 
     """Return the integrated completed likelihood criterion, BIC + 2 entropy of the posteriors.
 
     The entropy charges for components that overlap: ICL counts clusters, where BIC counts the Gaussians
-    that a density needs (Biernacki, Celeux & Govaert 2000).
+    that a density needs.
+
+    Parameters
+    ----------
+    samples : Samples
+    parameters : Parameters
+    n_jobs : int, optional
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    .. [1] Biernacki, Celeux & Govaert (2000), "Assessing a mixture model for clustering with the
+           integrated completed likelihood", IEEE TPAMI 22(7), 719-725.
     """
     return bic(samples, parameters, n_jobs=n_jobs) + 2.0 * total_entropy(samples, parameters, n_jobs=n_jobs)
