@@ -92,7 +92,7 @@ def write_outputs(clustering: DigitClustering, summary: dict[str, Any], folder: 
     paths = [folder / "digits.json", folder / "assignments.csv"]
     write_json(paths[0], summary)
     write_text(paths[1], _assignments(clustering))
-    for name, figure in _figures(clustering, summary):
+    for name, figure in figures(clustering, summary):
         paths.append(folder / f"{name}.png")
         save_figure(figure, paths[-1])
     return paths
@@ -126,7 +126,8 @@ def _write_rows(
         table.write(f"{part},{i},{cluster},{digit},{label},{probability}\n")
 
 
-def _figures(clustering: DigitClustering, summary: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def figures(clustering: DigitClustering, summary: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield name and `matplotlib.figure.Figure` of every figure that the clustering has the data for."""
     names = _cluster_names(clustering)
     if summary["confusion"] is not None:
         yield "confusion_matrix", draw.draw_confusion(summary["confusion"])
