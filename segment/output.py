@@ -32,7 +32,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the folder cannot be made or written to, or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    # Names may have 255 bytes, up to four of them a character: the temporary one keeps the beginning.
+    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix}")
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
