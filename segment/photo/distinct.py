@@ -15,6 +15,9 @@ from segment.photo.photo import Photo
 
 _BLOCK = 1 << 19
 
+# Below this number of pixels sorting them is faster than filling pages of a large table.
+_FEW_PIXELS = 1 << 20
+
 
 class DistinctColors(Protocol):
     """Distinct rows of a photo's pixels.
@@ -45,7 +48,7 @@ def distinct_colors(photo: Photo, weights: np.ndarray | None = None) -> Distinct
     """
     weights = photo.alpha if weights is None else weights
     pixels = photo.pixels
-    if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
+    if pixels.dtype == np.uint8 and pixels.shape[2] == 3 and photo.n_pixels > _FEW_PIXELS:
         return _Counted(pixels, weights)
     if pixels.dtype.kind == "u" and pixels.shape[2] * pixels.dtype.itemsize <= 8:
         return _Sorted(pixels, weights)
@@ -61,22 +64,22 @@ class _Counted:
         self._pixels = pixels
         self._mask = None if weights is None else weights > 0
         rows = pixels.reshape(-1, 3)
-        self._table = np.zeros(colors.TABLE_SIZE, dtype=np.int32)
+        table = np.zeros(colors.TABLE_SIZE, dtype=np.int32)
         if self._mask is None:
-            colors.count_colors(rows, self._table)
+            colors.count_colors(rows, table)
         else:
-            colors.count_some_colors(rows, self._mask.ravel(), self._table)
-        n = int(np.count_nonzero(self._table))
+            colors.count_some_colors(rows, self._mask.ravel(), table)
+        n = int(np.count_nonzero(table))
         self.values, self.weights = np.empty((n, 3), dtype=np.uint8), np.empty(n)
-        colors.number_colors(self._table, self.values, self.weights)
+        colors.list_colors(table, self.values, self.weights)
         if weights is not None and self._mask is not None:
             numbers = self.spread(np.arange(n, dtype=np.int32), 0)[self._mask]
             self.weights = np.bincount(numbers, weights[self._mask], n).astype(np.float64)
 
     def spread(self, per_color: np.ndarray, fill: Any, n_jobs: int | None = None) -> np.ndarray:
-        from segment.kernels.colors import look_up
+        from segment.kernels.colors import TABLE_SIZE, look_up
 
-        table = np.zeros(len(self._table), dtype=per_color.dtype)
+        table = np.zeros(TABLE_SIZE, dtype=per_color.dtype)
         red, green, blue = self.values.astype(np.int64).T
         table[(red << 16) | (green << 8) | blue] = per_color
         rows = self._pixels.reshape(-1, 3)
@@ -98,7 +101,7 @@ class _Sorted:
     def __init__(self, pixels: np.ndarray, weights: np.ndarray | None) -> None:
         self._shape = pixels.shape[:2]
         self._mask = np.ones(self._shape, dtype=bool) if weights is None else weights > 0
-        chosen = pixels[self._mask]
+        chosen = pixels[self._mask] if weights is not None else pixels.reshape(-1, pixels.shape[2])
         bits = 8 * pixels.dtype.itemsize
         keys = np.zeros(len(chosen), dtype=np.uint64)
         for column in chosen.T:

@@ -43,6 +43,10 @@ class Photo:
     sha256: str | None = None
     reader: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Read-only throughout: Numba compiles kernels for read-only and for writable arrays separately.
+        object.__setattr__(self, "pixels", _read_only(self.pixels))
+
     @classmethod
     def of(cls, image: Any, *, bands: bool = False) -> Photo:
         """Take an array as it is.
@@ -99,11 +103,17 @@ class Photo:
     def display(self) -> np.ndarray:
         """The photo as it is shown, (M, N, 3) uint8 sRGB."""
         if self.is_color:
-            return to_uint8(self.pixels)
+            return _read_only(to_uint8(self.pixels))
         bands = self.pixels[:, :, [0, 0, 0] if self.pixels.shape[2] < 3 else [0, 1, 2]]
         low, high = np.percentile(bands[:: max(1, bands.shape[0] // 1000)], _SHOWN, axis=(0, 1))
         spread = np.where(high > low, high - low, 1.0)
-        return to_uint8(np.clip((bands - low) / spread, 0.0, 1.0).astype(np.float32))
+        return _read_only(to_uint8(np.clip((bands - low) / spread, 0.0, 1.0).astype(np.float32)))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:

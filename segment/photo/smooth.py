@@ -27,7 +27,7 @@ from segment.photo.photo import Photo
 STATED_PIXELS = 481 * 321
 
 # Coefficients are found on a grid of at most this many pixels.
-WORKING_PIXELS = 500_000
+WORKING_PIXELS = 150_000
 
 _ROWS = 64
 
@@ -53,7 +53,7 @@ class Smoothing:
 
 SMOOTHINGS: dict[str, Smoothing | None] = {
     "none": None,
-    "light": Smoothing(radius=8, eps=0.08**2, speck=0.0005),
+    "light": Smoothing(radius=8, eps=0.08**2, speck=0.001),
     "strong": Smoothing(radius=16, eps=0.16**2, speck=0.005),
 }
 
@@ -107,17 +107,22 @@ def filter_labels(
     grid = slice(min(offset, min(photo.shape) - 1), None, step)
     pixels = photo.pixels[grid, grid]
     features = to_features(pixels.reshape(-1, pixels.shape[2]), model.color_space, n_jobs=n_jobs)
-    maps = responsibilities(features, model.parameters, n_jobs=n_jobs).astype(np.float32)
+    maps = responsibilities(features, model.parameters, n_jobs=n_jobs)
     maps[label_map[grid, grid].ravel() < 0] = 0.0
-    maps = np.ascontiguousarray(maps.T).reshape(-1, *pixels.shape[:2])
-    guide = np.ascontiguousarray(np.moveaxis(photo.display[grid, grid], 2, 0)) / np.float32(255.0)
     radius = smoothing.radius * np.sqrt(photo.n_pixels / STATED_PIXELS) / step
-    coefficients = guided_coefficients(guide, maps, max(1, round(radius)), smoothing.eps, n_jobs=n_jobs)
-    out = label_map.copy()
     display = photo.display
+    coefficients = guided_coefficients(
+        display[grid, grid],
+        maps.reshape(*pixels.shape[:2], -1),
+        max(1, round(radius)),
+        smoothing.eps,
+        n_jobs=n_jobs,
+    )
+    out = label_map.copy()
 
     def fill(rows: tuple[int, int]) -> None:
-        label_rows(display[slice(*rows)], coefficients, rows[0], step, grid.start, out[slice(*rows)])
+        part = slice(*rows)
+        label_rows(display[part], coefficients, maps.shape[1], rows[0], step, grid.start, out[part])
 
     map_blocks(fill, block_ranges(len(out), _ROWS), n_jobs)
     return out
@@ -130,38 +135,50 @@ def guided_coefficients(
 
     Parameters
     ----------
-    guide : (3, m, n) float32 ndarray in [0, 1]
-    maps : (K, m, n) float32 ndarray
+    guide : (m, n, 3) uint8 ndarray
+    maps : (m, n, K) float64 ndarray
         What is filtered.
     radius : int
+        Half the side of the window.
     eps : float
+        Variance of the guide, its colors taken from 0 to 1.
     n_jobs : int, optional
 
     Returns
     -------
-    (K, 4, m, n) float32 ndarray
-        Filtered map k is ``sum(c[k, :3] * guide) + c[k, 3]``.
+    (C, m, n, 4, LANES) float32 ndarray
+        Filtered map ``c * LANES + k`` is ``sum(out[c, ..., :3, k] * guide) + out[c, ..., 3, k]``. Maps beyond
+        the last are 0.
     """
-    from segment.kernels.guided import box_mean, invert_covariances, solve_coefficients
+    from segment.kernels.guided import LANES, box_mean, multiply_maps, solve_coefficients
 
-    def mean_of(planes: list[np.ndarray]) -> np.ndarray:
-        out = np.empty((len(planes), *guide.shape[1:]), dtype=np.float32)
-        for plane, place in zip(planes, out, strict=True):
-            box_mean(plane, radius, place)
+    blocks = block_ranges(len(guide), _ROWS)
+    colors = guide.astype(np.float32)
+    products = [colors[:, :, a] * colors[:, :, b] for a in range(3) for b in range(a, 3)]
+
+    def mean_of(values: np.ndarray) -> np.ndarray:
+        values = values.reshape(*guide.shape[:2], -1)
+        out = np.empty_like(values)
+        map_blocks(lambda rows: box_mean(values, radius, rows[0], out[slice(*rows)]), blocks, n_jobs)
         return out
 
-    means = mean_of(list(guide))
-    products = [guide[a] * guide[b] for a in range(3) for b in range(a, 3)]
-    inverse = np.empty((6, *guide.shape[1:]), dtype=np.float32)
-    invert_covariances(mean_of(products), means, np.float32(eps), inverse)
+    flat = maps.reshape(-1, maps.shape[2])
+    statistics = mean_of(np.concatenate([colors, np.stack(products, axis=2)], axis=2))
+    out = np.empty((-(-maps.shape[2] // LANES), *guide.shape[:2], 4, LANES), dtype=np.float32)
+    for c in range(len(out)):
+        given = np.empty((len(flat), 4, LANES), dtype=np.float32)
+        multiply_maps(colors.reshape(-1, 3), flat, c * LANES, given)
+        solved = mean_of(given).reshape(out.shape[1:])
 
-    def coefficients(values: np.ndarray) -> np.ndarray:
-        averaged = mean_of([*(guide * values), values])
-        solved = np.empty_like(averaged)
-        solve_coefficients(inverse, means, averaged[:3], averaged[3], solved)
-        return mean_of(list(solved))
+        def solve(rows: tuple[int, int], solved: np.ndarray = solved) -> None:
+            part = slice(*rows)
+            solve_coefficients(
+                statistics[part].reshape(-1, 9), np.float32(eps * 255**2), solved[part].reshape(-1, 4, LANES)
+            )
 
-    return np.stack(map_blocks(coefficients, list(maps), n_jobs))
+        map_blocks(solve, blocks, n_jobs)
+        out[c] = mean_of(solved).reshape(out.shape[1:])
+    return out
 
 
 def merge_specks(label_map: np.ndarray, colors: np.ndarray, share: float) -> np.ndarray:
