@@ -172,8 +172,8 @@ def _iterations_table(trace: Trace[np.ndarray]) -> Table:
         rows.append((i, *trace.parameters[i], trace.log_likelihoods[i], change, *ratios))
     columns = (
         Column("iteration", "d"), *(Column(f"p({a})", ".6f") for a in ALLELES),
-        Column("log-likelihood", ".6f"), Column("relative change", ".1e"), Column("convergence ratio, C", ".4f"),
-        Column("convergence ratio, I", ".4f"),
+        Column("log-likelihood", ".6f"), Column("relative change", ".1e"),
+        Column("convergence ratio, C", ".4f"), Column("convergence ratio, I", ".4f"),
     )  # fmt: skip
     caption = (
         "Peppered moths: allele frequencies by iteration; the convergence ratio is what remains of the "

@@ -1,0 +1,175 @@
+"""What a report's page is made of: sections of blocks, plain data that the template turns into HTML."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from segment.lab.outcome import Check, Table
+
+# CSS pixels an inch.
+_CSS = 96
+
+
+@dataclass(frozen=True)
+class Image:
+    """An embedded image.
+
+    Attributes
+    ----------
+    uri : str
+        A data URI.
+    width, height : int
+        In CSS pixels.
+    alt : str
+        What is to be seen.
+    """
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class Prose:
+    """Paragraphs."""
+
+    kind: ClassVar[str] = "prose"
+    paragraphs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A numbered figure; its caption can be read alone."""
+
+    kind: ClassVar[str] = "figure"
+    name: str
+    caption: str
+    image: Image
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A numbered table."""
+
+    kind: ClassVar[str] = "table"
+    table: Table
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found, a sentence an item."""
+
+    kind: ClassVar[str] = "findings"
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What was expected and what came out."""
+
+    kind: ClassVar[str] = "checks"
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """EM to be replayed: a slider over the iterations. `data` is what the page's script draws from."""
+
+    kind: ClassVar[str] = "replay"
+    name: str
+    caption: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Two images of one size on top of one another, with a slider between them."""
+
+    kind: ClassVar[str] = "compare"
+    name: str
+    caption: str
+    before: Image
+    after: Image
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Images of one size of which a slider shows one; each has a label of its own."""
+
+    kind: ClassVar[str] = "frames"
+    name: str
+    caption: str
+    slider: str
+    labels: tuple[str, ...]
+    images: tuple[Image, ...]
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page.
+
+    Attributes
+    ----------
+    name : str
+        Its anchor.
+    title : str
+    blocks : tuple
+    record : dict
+        What `report.json` holds of it.
+    error : str or None
+        Why it failed; it then has no blocks.
+    """
+
+    name: str
+    title: str
+    blocks: tuple[Any, ...] = ()
+    record: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+def embed(data: bytes, suffix: str) -> str:
+    """Return a data URI of an image file."""
+    return f"data:image/{suffix};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def embedded_figure(path: Path, alt: str, dpi: int) -> Image:
+    """Embed the PNG of a figure that was written at `dpi`, in its size on paper."""
+    from PIL import Image as Pillow
+
+    with Pillow.open(path) as image:
+        width, height = (round(side * _CSS / dpi) for side in image.size)
+    return Image(embed(path.read_bytes(), "png"), width, height, alt)
+
+
+def embedded_photo(pixels: np.ndarray, alt: str, longest: int, few_colors: bool = False) -> Image:
+    """Embed pixels, reduced to `longest` on the longer side: as PNG if they have few colors, else as JPEG.
+
+    Parameters
+    ----------
+    pixels : (M, N, 3) uint8 ndarray
+    alt : str
+    longest : int
+    few_colors : bool
+        Up to 256: reduced without blending them.
+    """
+    from PIL import Image as Pillow
+
+    image = Pillow.fromarray(pixels)
+    scale = min(1.0, longest / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    filtering = Pillow.Resampling.NEAREST if few_colors else Pillow.Resampling.LANCZOS
+    image = image.resize(size, filtering) if scale < 1 else image
+    stream = io.BytesIO()
+    if few_colors:
+        image.convert("P", palette=Pillow.Palette.ADAPTIVE).save(stream, "PNG", optimize=True)
+        return Image(embed(stream.getvalue(), "png"), *size, alt)
+    image.save(stream, "JPEG", quality=85, optimize=True)
+    return Image(embed(stream.getvalue(), "jpeg"), *size, alt)

@@ -1,0 +1,188 @@
+"""Build the report: make its sections, render the page, write the files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib.resources import files
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from segment._version import __version__
+from segment.errors import DataError, SegmentError
+from segment.output import versions, write_json, write_text
+from segment.report.blocks import Section
+from segment.report.sections import SECTIONS, Settings, speed_section
+
+TITLE = "Mixtures and EM: a report"
+LEAD = (
+    "What the EM algorithm does, shown on classic experiments, on photos and on handwritten digits. Every "
+    "number and every figure on this page was computed by the program that wrote it."
+)
+
+# What takes longest begins first where sections are made side by side.
+LONGEST_FIRST = ("photos", "digits", "heights")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes
+    ----------
+    page : Path
+    sections : tuple of Section
+    """
+
+    page: Path
+    sections: tuple[Section, ...]
+
+    @property
+    def failures(self) -> list[Section]:
+        """The sections that failed."""
+        return [section for section in self.sections if section.error]
+
+    @property
+    def surprises(self) -> list[Section]:
+        """The sections in which a check did not come out as expected."""
+        return [section for section in self.sections if section.record.get("passed") is False]
+
+
+def section_names(only: Sequence[str]) -> list[str]:
+    """Return the chosen sections in the order of the page; all of them if none is chosen.
+
+    Raises
+    ------
+    DataError
+        If there is none of a name.
+    """
+    if unknown := [name for name in only if name not in SECTIONS]:
+        raise DataError(f"there is no section {', '.join(unknown)}; allowed are {', '.join(SECTIONS)}")
+    return [name for name in SECTIONS if not only or name in only]
+
+
+def make_section(name: str, settings: Settings) -> tuple[Section, float]:
+    """Make a section; return it and the seconds it took. One that fails says why in its place."""
+    title, make = SECTIONS[name]
+    begun = time.perf_counter()
+    try:
+        section = make(settings)
+    except SegmentError as error:
+        section = Section(name, title, error=str(error))
+    except Exception as error:  # whatever it is, the other sections shall come out
+        section = Section(name, title, error=f"{type(error).__name__}: {error}")
+    return section, round(time.perf_counter() - begun, 2)
+
+
+def _make_all(names: Sequence[str], settings: Settings, n_processes: int) -> Iterator[tuple[Section, float]]:
+    """Yield every section as it is ready."""
+    if min(n_processes, len(names)) < 2:
+        for name in names:
+            yield make_section(name, settings)
+        return
+    order = sorted(names, key=lambda name: (LONGEST_FIRST + tuple(SECTIONS)).index(name))
+    # Spawned, not forked: a fork of a process with threads may hang.
+    pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
+    try:
+        for future in as_completed([pool.submit(make_section, name, settings) for name in order]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def write_report(
+    settings: Settings,
+    *,
+    only: Sequence[str] = (),
+    n_processes: int = 1,
+    done: Callable[[Section, float], None] = lambda section, seconds: None,
+) -> Report:
+    """Make every section and write ``index.html``, ``figures/``, ``tables/`` and ``report.json``.
+
+    Parameters
+    ----------
+    settings : Settings
+    only : sequence of str
+        Names of the sections wanted; all if empty.
+    n_processes : int
+        Sections made at a time. With more than one, the calling script must be importable without running
+        (``if __name__ == "__main__"``), as for any use of `multiprocessing`.
+    done : callable
+        Called as ``done(section, seconds)`` when a section is ready.
+
+    Returns
+    -------
+    Report
+        A section that failed says why; the others are there all the same.
+
+    Raises
+    ------
+    DataError
+        If there is no section of a name.
+    OutputError
+        If the page cannot be written.
+    """
+    names = section_names(only)
+    begun = time.perf_counter()
+    made: dict[str, Section] = {}
+    seconds: dict[str, float] = {}
+    for section, taken in _make_all(names, settings, n_processes):
+        made[section.name], seconds[section.name] = section, taken
+        done(section, taken)
+    sections = [made[name] for name in names]
+    taken_by_title = {section.title: seconds[section.name] for section in sections}
+    sections.append(speed_section(taken_by_title, time.perf_counter() - begun, n_processes, settings))
+    page = settings.folder / "index.html"
+    write_text(page, render_page(sections, settings.random_state))
+    write_json(settings.folder / "report.json", _record(sections, settings))
+    return Report(page, tuple(sections))
+
+
+def _record(sections: Sequence[Section], settings: Settings) -> dict[str, Any]:
+    return {
+        "title": TITLE,
+        "random_state": settings.random_state,
+        "photos": settings.photos,
+        "data": settings.data,
+        "sections": {
+            section.name: {"title": section.title, "error": section.error, **section.record}
+            for section in sections
+        },
+        "versions": versions(),
+    }
+
+
+def numbers(sections: Sequence[Section]) -> dict[str, int]:
+    """Number figures and tables in the order of the page, by name."""
+    found: dict[str, int] = {}
+    n_figures = n_tables = 0
+    for block in (block for section in sections for block in section.blocks):
+        if hasattr(block, "table"):
+            n_tables += 1
+            found[block.table.name] = n_tables
+        elif hasattr(block, "caption"):
+            n_figures += 1
+            found[block.name] = n_figures
+    return found
+
+
+def render_page(sections: Sequence[Section], random_state: int) -> str:
+    """Return the page as one HTML file that needs nothing else."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("segment.report", "page"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+
+    def source(name: str) -> Markup:
+        return Markup((files("segment.report") / "page" / name).read_text(encoding="utf-8"))
+
+    return environment.get_template("page.html").render(
+        title=TITLE, lead=LEAD, sections=sections, numbers=numbers(sections), css=source("page.css"),
+        js=source("page.js"), version=__version__, seed=random_state,
+    )  # fmt: skip

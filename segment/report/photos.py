@@ -1,0 +1,166 @@
+"""The photo section: before and after, K from 2 to 8, and a sheet with palette and ICL for every photo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from segment.errors import ImageError
+from segment.lab.outcome import Column, Table
+from segment.lab.write import FORMATS, PRINT_DPI, write_tables
+from segment.photo import Photo, PhotoSegmentation, read_photo, segment_photo
+from segment.photo.draw import draw_overlay, draw_segmented, draw_sheet, hex_code
+from segment.photo.inputs import Input, find_inputs
+from segment.report.blocks import (
+    Compare,
+    Figure,
+    Findings,
+    Frames,
+    Image,
+    Prose,
+    Section,
+    TableBlock,
+    embedded_figure,
+    embedded_photo,
+)
+from segment.report.sections import Settings
+from segment.style import save_formats
+
+COUNTS = range(2, 9)
+
+# Pixels on the longer side of what the page embeds: files hold the full size.
+_SHOWN = 640
+_SHEET_DPI = 110
+
+# Starts for the series over K, whose eight fits need not each be the best of 32 short runs.
+_SHORT_RUNS = 8
+
+
+def photos_section(settings: Settings) -> Section:
+    """Segment every photo and show it.
+
+    Raises
+    ------
+    ImageError
+        If a photo cannot be read.
+    """
+    inputs, errors = find_inputs(settings.photos)
+    if errors:
+        raise errors[0]
+    if not inputs:
+        raise ImageError("no photo was given; give files, folders or names like skimage:cat")
+    blocks: list[Any] = [
+        Prose((
+            "Each photo is a sample of colors in the color space Lab, a distinct color counting as often "
+            "as it occurs. A Gaussian mixture is fitted to them, the number of components is the one with "
+            "the smallest ICL, and every pixel takes the label of its most probable component.",
+        ))
+    ]  # fmt: skip
+    rows, record = [], {}
+    for given in inputs:
+        photo = read_photo(given.source)
+        segmentation = segment_photo(photo, random_state=settings.random_state, n_jobs=settings.n_jobs)
+        blocks += _blocks(given, segmentation, settings)
+        rows.append(_row(given, segmentation))
+        record[given.name] = {
+            "source": given.source,
+            "n_components": segmentation.n_labels,
+            "palette": [hex_code(color) for color in segmentation.palette],
+            "shares": segmentation.shares,
+            "icl": segmentation.selection,
+            "log_likelihood": segmentation.log_likelihood,
+        }
+    table = _table(rows)
+    write_tables([table], settings.folder / "tables")
+    return Section("photos", "Photos", (*blocks, TableBlock(table)), {"photos": record})
+
+
+def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -> list[Any]:
+    name = given.name
+    photo, n = segmentation.photo, segmentation.n_labels
+    shares = ", ".join(
+        f"{hex_code(color)} {share:.0%}"
+        for color, share in zip(segmentation.palette, segmentation.shares, strict=True)
+    )
+    before = embedded_photo(photo.display, f"The photo {name}", _SHOWN)
+    after = _embedded(segmentation, f"{name} in {n} colors")
+    overlay = embedded_photo(
+        draw_overlay(photo.display, segmentation.label_map), f"{name} with the borders of {n} labels", _SHOWN
+    )
+    return [
+        Findings((f"{name}: ICL chooses {n} components; palette and shares of the area: {shares}.",)),
+        Compare(f"photo-{name}-compare",
+                f"{name}: the photo (left of the line) and its {n} mean colors (right).", before, after),
+        Figure(f"photo-{name}-overlay", f"{name}: where the {n} labels meet.", overlay),
+        _series(name, photo, settings),
+        _sheet(name, segmentation, settings),
+    ]  # fmt: skip
+
+
+def _embedded(segmentation: PhotoSegmentation, alt: str) -> Image:
+    return embedded_photo(draw_segmented(segmentation), alt, _SHOWN, few_colors=True)
+
+
+def _series(name: str, photo: Photo, settings: Settings) -> Frames:
+    """Segment with every number of components."""
+    fits = [
+        segment_photo(
+            photo,
+            n_components=n,
+            n_init=_SHORT_RUNS,
+            random_state=settings.random_state,
+            n_jobs=settings.n_jobs,
+        )
+        for n in COUNTS
+    ]
+    return Frames(
+        f"photo-{name}-series",
+        f"{name} in {COUNTS[0]} to {COUNTS[-1]} colors: move the slider to choose how many.",
+        "Colors",
+        tuple(f"{n} colors" for n in COUNTS),
+        tuple(_embedded(fit, f"{name} in {n} colors") for n, fit in zip(COUNTS, fits, strict=True)),
+        first=2,
+    )
+
+
+def _sheet(name: str, segmentation: PhotoSegmentation, settings: Settings) -> Figure:
+    """Write the sheet in every format, and embed a smaller one."""
+    stem = settings.folder / "figures" / f"photo_{name}"
+    figure = draw_sheet(segmentation, segmentation.selection, name)
+    paths = save_formats(figure, stem, FORMATS, PRINT_DPI)
+    caption = (
+        f"{name}: photo, mean colors, borders, palette by share of the area, and ICL by number of components "
+        "(ring: the choice)."
+    )
+    alt = f"Three views of {name} above a bar chart of its palette and a curve of ICL."
+    large = embedded_figure(paths[0], alt, PRINT_DPI)
+    return Figure(f"photo-{name}", caption, _smaller(paths[0], large))
+
+
+def _smaller(path: Any, large: Image) -> Image:
+    """Embed a figure that holds photos as JPEG, at the resolution of a screen."""
+    from PIL import Image as Pillow
+
+    with Pillow.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    longest = round(max(pixels.shape) * _SHEET_DPI / PRINT_DPI)
+    small = embedded_photo(pixels, large.alt, longest)
+    return Image(small.uri, large.width, large.height, large.alt)
+
+
+def _row(given: Input, segmentation: PhotoSegmentation) -> tuple[Any, ...]:
+    height, width = segmentation.photo.shape
+    pixels = height * width
+    return (
+        given.name, f"{width} \N{MULTIPLICATION SIGN} {height}", segmentation.n_distinct_colors,
+        segmentation.n_labels, segmentation.log_likelihood / pixels,
+    )  # fmt: skip
+
+
+def _table(rows: list[tuple[Any, ...]]) -> Table:
+    columns = (
+        Column("photo"), Column("size"), Column("distinct colors", "d"), Column("components by ICL", "d"),
+        Column("log-likelihood a pixel (nats)", ".3f"),
+    )  # fmt: skip
+    return Table("photos", "The photos and the number of components that ICL chooses.", columns, tuple(rows))

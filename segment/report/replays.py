@@ -1,0 +1,96 @@
+"""What the page's replays draw from: points, and for every iteration shares, ellipses and a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from segment.lab.four_gaussians import FourGaussians
+from segment.lab.mouse import Mouse
+from segment.lab.trace import Trace
+from segment.mixture.expectation import responsibilities
+from segment.mixture.parameters import Parameters
+from segment.style import COLORS
+
+# The panel's units along its longer side; whole numbers keep the page small.
+_UNITS = 1000
+_RADIUS = 2.0
+
+
+class View:
+    """Maps the plane to a panel whose y axis points down, with a margin about the points."""
+
+    def __init__(self, X: np.ndarray) -> None:
+        margin = 0.06 * float(np.ptp(X, axis=0).max())
+        self.low, self.high = X.min(axis=0) - margin, X.max(axis=0) + margin
+        self.scale = _UNITS / float((self.high - self.low).max())
+
+    def size(self) -> list[int]:
+        """Return width and height of the panel."""
+        return np.ceil((self.high - self.low) * self.scale).astype(int).tolist()
+
+    def places(self, X: np.ndarray) -> list[list[int]]:
+        """Return points in the panel's units."""
+        flipped = np.stack([X[:, 0] - self.low[0], self.high[1] - X[:, 1]], axis=1)
+        return np.rint(flipped * self.scale).astype(int).tolist()
+
+    def ellipses(self, parameters: Parameters) -> list[list[float]]:
+        """Return center, half axes at two standard deviations, and angle in degrees of each component."""
+        found = []
+        centers = self.places(parameters.means)
+        for center, covariance in zip(centers, parameters.spread_covariances(), strict=True):
+            variances, directions = np.linalg.eigh(covariance)
+            axes = _RADIUS * np.sqrt(variances[::-1]) * self.scale
+            angle = -np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
+            found.append([*center, *(round(float(value), 1) for value in (*axes, angle))])
+        return found
+
+
+def em_panel(X: np.ndarray, trace: Trace[Parameters], view: View) -> dict[str, Any]:
+    """Return a panel of EM: responsibilities in per cent, ellipses, and the log-likelihood."""
+    steps = [
+        {
+            "shares": np.rint(100 * responsibilities(X, parameters)).astype(int).tolist(),
+            "ellipses": view.ellipses(parameters),
+        }
+        for parameters in trace.parameters
+    ]
+    return {
+        "title": "EM",
+        "curve": "log-likelihood (nats)",
+        "values": [round(float(value), 2) for value in trace.log_likelihoods],
+        "steps": steps,
+    }
+
+
+def kmeans_panel(result: Mouse, view: View) -> dict[str, Any]:
+    """Return a panel of k-means: labels, centers, and the sum of squared distances."""
+    steps, values = [], []
+    for centers, labels in zip(result.kmeans_centers, result.kmeans_labels, strict=True):
+        shares = 100 * (labels[:, None] == np.arange(len(centers)))
+        steps.append({"shares": shares.tolist(), "centers": view.places(centers)})
+        values.append(round(float(np.square(result.X - centers[labels]).sum()), 3))
+    return {"title": "k-means", "curve": "sum of squared distances", "values": values, "steps": steps}
+
+
+def replay_mouse(result: Mouse) -> dict[str, Any]:
+    """Return the replay of k-means beside EM, both from the same centers."""
+    view = View(result.X)
+    panels = [kmeans_panel(result, view), em_panel(result.X, result.trace, view)]
+    return _replay(result.X, view, panels)
+
+
+def replay_four_gaussians(result: FourGaussians) -> dict[str, Any]:
+    """Return the replay of EM on the four Gaussians."""
+    view = View(result.X)
+    return _replay(result.X, view, [em_panel(result.X, result.trace, view)])
+
+
+def _replay(X: np.ndarray, view: View, panels: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "size": view.size(),
+        "points": view.places(X),
+        "colors": COLORS[: len(panels[-1]["steps"][0]["shares"][0])],
+        "panels": panels,
+    }
