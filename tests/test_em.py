@@ -119,6 +119,18 @@ def test_convergence_is_a_plain_step_that_gains_less_than_tol():
         assert fine.lower_bound > coarse.lower_bound
 
 
+@pytest.mark.parametrize("D", [3, 17, 40])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_is_not_taken_for_a_fall(D, dtype):
+    """Gains below what the arithmetic can resolve mean convergence, in single precision too."""
+    for seed in range(3):
+        X = draw(random_parameters(4, D, seed=seed, spread=5 / np.sqrt(D)), 2000, seed)[0].astype(dtype)
+        start = initial_parameters(Samples.of(X), 4, method="kmeans", random_state=seed)
+        result = fit_em(Samples.of(X), start, tol=1e-9, max_iter=5000)
+        assert result.converged
+        assert np.diff(result.lower_bounds).min() > -1e-7 * abs(result.lower_bound)
+
+
 def test_stopping_early_is_reported():
     samples, start = Samples.of(overlapping()), random_parameters(2, 1, seed=0)
     with pytest.warns(ConvergenceWarning, match=r"7 E-steps were not enough for tol=1e-09"):

@@ -17,14 +17,13 @@ from segment.errors import DataError
 
 P = TypeVar("P")
 
-# A mean log-likelihood is a sum over all samples: rounding may lower it by about this share.
-ROUNDING = 1e-11
-
 
 class Model(ABC, Generic[P]):
     """What the EM loop asks of a model with parameters of type P."""
 
     total_weight: float
+    rounding: float = 1e-11
+    """Share of the bound, a sum over all samples, by which rounding alone may lower it."""
     monotone: bool = True
     """Whether an EM step can never lower the bound; if not, a small change either way is convergence."""
 
@@ -185,7 +184,7 @@ def run_em(
                 squarem.rejected()
             continue
         gain = bound - bounds[-1] if bounds else np.inf
-        if gain < -ROUNDING * max(1.0, abs(bound)) and model.monotone:
+        if gain < -model.rounding * max(1.0, abs(bound)) and model.monotone:
             break
         is_plain_step = fallback is None and bool(bounds)
         accepted, fallback = candidate, None

@@ -37,7 +37,12 @@ def _check(X: np.ndarray, parameters: Parameters) -> None:
 
 
 def _is_wide(parameters: Parameters) -> bool:
-    return parameters.type.family == "full" and parameters.n_features > NARROW
+    return is_wide(parameters.type.family, parameters.n_features)
+
+
+def is_wide(family: str, n_features: int) -> bool:
+    """Tell whether the kernels for many features are used, which multiply float32 data in float32."""
+    return family == "full" and n_features > NARROW
 
 
 def _narrow_accumulate(parameters: Parameters, dtype: np.dtype) -> tuple[Callable[..., float], tuple]:
