@@ -26,11 +26,14 @@ _METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
-def new_figure(width: float = 6.4, height: float = 4.2) -> Any:
-    """Return an empty `matplotlib.figure.Figure` of that size in inches; it knows no global state."""
+def new_figure(width: float = 6.4, height: float = 4.2, *, layout: str = "constrained") -> Any:
+    """Return an empty `matplotlib.figure.Figure` of that size in inches; it knows no global state.
+
+    Axes of equal scales need the layout "compressed", which "constrained" would cut the titles of.
+    """
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=DPI, layout="compressed")
+    return Figure(figsize=(width, height), dpi=DPI, layout=layout)
 
 
 def quiet_axes(axes: Any, title: str = "", x: str = "", y: str = "") -> Any:

@@ -164,7 +164,7 @@ def pictures(result: FourGaussians) -> tuple[Picture, ...]:
 
 def draw_contours(result: FourGaussians) -> Any:
     """Draw the points as they are given, and with truth and contours."""
-    figure = new_figure(7.4, 3.7)
+    figure = new_figure(7.4, 3.7, layout="compressed")
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     draw_points(left, result.X)
     draw_points(right, result.X, result.truth)
@@ -182,7 +182,7 @@ def draw_contours(result: FourGaussians) -> Any:
 
 def draw_frames(result: FourGaussians) -> Any:
     """Draw points and ellipses at four moments."""
-    figure = new_figure(7.4, 7.2)
+    figure = new_figure(7.4, 7.2, layout="compressed")
     moments = (*FRAMES, result.trace.n_iter)
     for axes, iteration in zip(figure.subplots(2, 2, sharex=True, sharey=True).ravel(), moments, strict=True):
         parameters = result.trace.at(iteration)

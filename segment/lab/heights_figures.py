@@ -98,8 +98,6 @@ def draw_log_likelihoods(result: Heights) -> Any:
         values = result.traces[name].log_likelihoods
         axes.plot(np.arange(1, len(values)), values[1:], color=color, linestyle=style, linewidth=1.8,
                   label=f"start {name}")  # fmt: skip
-    best = max(trace.log_likelihoods[-1] for trace in result.traces.values())
-    axes.set_ylim(best - 30, best + 2)
     axes.set_xscale("log")
     quiet_axes(axes, "", "iteration", "log-likelihood (nats)")
     quiet_legend(axes, loc="lower right")
@@ -126,7 +124,7 @@ def draw_paths(result: Heights) -> Any:
 
 def draw_basin(result: Heights) -> Any:
     """Draw the final log-likelihood over the starting means, as nats below the best."""
-    figure = new_figure(5.6, 4.6)
+    figure = new_figure(5.6, 4.6, layout="compressed")
     axes = figure.subplots()
     below = result.basin.max() - result.basin
     image = axes.pcolormesh(

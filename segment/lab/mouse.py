@@ -178,7 +178,7 @@ def pictures(result: Mouse) -> tuple[Picture, ...]:
 
 def draw_clusters(result: Mouse) -> Any:
     """Draw truth, k-means and EM side by side."""
-    figure = new_figure(7.4, 2.9)
+    figure = new_figure(7.4, 2.9, layout="compressed")
     panels = figure.subplots(1, 3, sharex=True, sharey=True)
     hard = result.kmeans_labels[-1]
     for axes, title, labels in zip(
@@ -193,7 +193,7 @@ def draw_clusters(result: Mouse) -> Any:
 
 def draw_differences(result: Mouse) -> Any:
     """Draw the points on which the methods differ."""
-    figure = new_figure(4.6, 3.8)
+    figure = new_figure(4.6, 3.8, layout="compressed")
     axes = figure.subplots()
     differ = result.em_labels != result.kmeans_labels[-1]
     axes.scatter(*result.X[~differ].T, s=8, c=FAINT, linewidths=0, alpha=0.5, label="both agree")

@@ -89,7 +89,7 @@ def draw_bimodal(result: SingleOrMixture) -> Any:
 
 def draw_plane(result: SingleOrMixture) -> Any:
     """Draw one ellipse and two over the points in the plane."""
-    figure = new_figure(7.4, 3.4)
+    figure = new_figure(7.4, 3.4, layout="compressed")
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     draw_points(left, result.plane.X)
     draw_ellipses(left, result.plane.single, colors=[INK])

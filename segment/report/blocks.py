@@ -45,6 +45,14 @@ class Prose:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    kind: ClassVar[str] = "heading"
+    text: str
+
+
+@dataclass(frozen=True)
 class Figure:
     """A numbered figure; its caption can be read alone."""
 
@@ -75,6 +83,7 @@ class Checks:
     """What was expected and what came out."""
 
     kind: ClassVar[str] = "checks"
+    title: str
     checks: tuple[Check, ...]
 
 

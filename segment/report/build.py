@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -155,18 +156,15 @@ def _record(sections: Sequence[Section], settings: Settings) -> dict[str, Any]:
     }
 
 
-def numbers(sections: Sequence[Section]) -> dict[str, int]:
-    """Number figures and tables in the order of the page, by name."""
-    found: dict[str, int] = {}
-    n_figures = n_tables = 0
-    for block in (block for section in sections for block in section.blocks):
-        if hasattr(block, "table"):
-            n_tables += 1
-            found[block.table.name] = n_tables
-        elif hasattr(block, "caption"):
-            n_figures += 1
-            found[block.name] = n_figures
-    return found
+def numbers(sections: Sequence[Section]) -> tuple[dict[str, int], dict[str, int]]:
+    """Number figures and tables, each in the order of the page; return both by name."""
+    blocks = [block for section in sections for block in section.blocks]
+    figures = [block.name for block in blocks if hasattr(block, "caption")]
+    tables = [block.table.name for block in blocks if hasattr(block, "table")]
+    return (
+        {name: number for number, name in enumerate(figures, start=1)},
+        {name: number for number, name in enumerate(tables, start=1)},
+    )
 
 
 def render_page(sections: Sequence[Section], random_state: int) -> str:
@@ -182,7 +180,9 @@ def render_page(sections: Sequence[Section], random_state: int) -> str:
     def source(name: str) -> Markup:
         return Markup((files("segment.report") / "page" / name).read_text(encoding="utf-8"))
 
+    figures, tables = numbers(sections)
+    environment.filters["minus"] = lambda text: re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
     return environment.get_template("page.html").render(
-        title=TITLE, lead=LEAD, sections=sections, numbers=numbers(sections), css=source("page.css"),
+        title=TITLE, lead=LEAD, sections=sections, figures=figures, tables=tables, css=source("page.css"),
         js=source("page.js"), version=__version__, seed=random_state,
     )  # fmt: skip

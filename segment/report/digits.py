@@ -78,9 +78,10 @@ def _settings(settings: Settings, **options: Any) -> DigitSettings:
 def _introduction(digits: DigitSet) -> str:
     height, width = digits.images.shape[1:]
     return (
-        f"{len(digits.images)} handwritten digits of {height} x {width} pixels ({digits.name}) are "
-        "clustered without a label: features, principal components, a Gaussian mixture with ten "
-        "components, and a cut of the graph of nearest neighbours. Labels only score the outcome."
+        f"{len(digits.images)} handwritten digits of {height} \N{MULTIPLICATION SIGN} {width} pixels "
+        f"({digits.name}) are clustered without a label: features, principal components, a Gaussian "
+        "mixture with ten components, and a cut of the graph of nearest neighbours. Labels only score the "
+        "outcome."
     )
 
 

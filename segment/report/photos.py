@@ -15,8 +15,8 @@ from segment.photo.inputs import Input, find_inputs
 from segment.report.blocks import (
     Compare,
     Figure,
-    Findings,
     Frames,
+    Heading,
     Image,
     Prose,
     Section,
@@ -89,7 +89,8 @@ def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -
         draw_overlay(photo.display, segmentation.label_map), f"{name} with the borders of {n} labels", _SHOWN
     )
     return [
-        Findings((f"{name}: ICL chooses {n} components; palette and shares of the area: {shares}.",)),
+        Heading(name),
+        Prose((f"ICL chooses {n} components; palette and shares of the area: {shares}.",)),
         Compare(f"photo-{name}-compare",
                 f"{name}: the photo (left of the line) and its {n} mean colors (right).", before, after),
         Figure(f"photo-{name}-overlay", f"{name}: where the {n} labels meet.", overlay),

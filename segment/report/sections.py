@@ -83,7 +83,7 @@ def lab_section(experiment: Experiment, settings: Settings) -> Section:
     blocks += _replay(experiment, outcome)
     blocks += figures(experiment.pictures(outcome), settings.folder)
     blocks += [TableBlock(table) for table in outcome.tables]
-    blocks.append(Checks(outcome.checks))
+    blocks.append(Checks(experiment.title, outcome.checks))
     record = {"passed": outcome.passed, "checks": [check._asdict() for check in outcome.checks]}
     return Section(experiment.name, experiment.title, tuple(blocks), record)
 
