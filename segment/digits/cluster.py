@@ -107,8 +107,8 @@ class DigitClustering:
     posterior : (n, n_clusters) float64 ndarray
         Posterior probabilities of the clusters, by the mixture that `model` predicts with.
     model : DigitModel
-    test_digits, test_labels : DigitSet and (n_test,) int64 ndarray, or None
-        The images that were kept apart, and their clusters according to `model`.
+    test_digits, test_labels, test_certainty : DigitSet, (n_test,) int64 and float64 ndarray, or None
+        The images that were kept apart, and their clusters and posteriors according to `model`.
     """
 
     digits: DigitSet
@@ -122,6 +122,15 @@ class DigitClustering:
     model: DigitModel
     test_digits: DigitSet | None = None
     test_labels: np.ndarray | None = None
+    test_certainty: np.ndarray | None = None
+
+    @property
+    def certainty(self) -> np.ndarray:
+        """How sure each label is, (n,): the share of neighbours that have it, or its posterior."""
+        if self.refinement is not None:
+            # Posteriors in 200 dimensions are 1.00 nearly everywhere and say nothing.
+            return self.refinement.support
+        return self.posterior[np.arange(len(self.labels)), self.labels]
 
     @property
     def n_clusters(self) -> int:
@@ -204,9 +213,9 @@ def cluster_digits(
     scores = _score(fitted, labels, settings.n_clusters)
     mapping = np.full(settings.n_clusters, UNMATCHED) if scores is None else scores.mapping
     model = DigitModel(features, parameters, groups, mapping)
-    test_labels = None if test is None else model.predict(test.images, n_jobs)[0]
+    seen_later = () if test is None else (test, *model.predict(test.images, n_jobs))
     return DigitClustering(
-        fitted, X, mixture, merging, mixture_labels, refinement, labels, posterior, model, test, test_labels
+        fitted, X, mixture, merging, mixture_labels, refinement, labels, posterior, model, *seen_later
     )
 
 

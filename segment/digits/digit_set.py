@@ -171,7 +171,7 @@ def _digit_set(name: str, parts: list[tuple[np.ndarray, np.ndarray | None]], sou
     labels = np.concatenate(known) if len(known) == len(parts) else None
     if labels is not None:
         labels = _checked_labels(labels, len(images), source)
-    return DigitSet(name, as_uint8(images, source), labels, len(images), source)
+    return DigitSet(name, _ink_bright(as_uint8(images, source)), labels, len(images), source)
 
 
 def _checked_labels(labels: np.ndarray, n: int, source: str) -> np.ndarray:
@@ -183,6 +183,12 @@ def _checked_labels(labels: np.ndarray, n: int, source: str) -> np.ndarray:
             f"{source}: labels from {labels.min()} to {labels.max()}, expected whole numbers from 0"
         )
     return whole
+
+
+def _ink_bright(images: np.ndarray) -> np.ndarray:
+    """Invert a set whose border is mostly bright: dark ink on paper."""
+    border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
+    return 255 - images if np.median(border) > 127 else images
 
 
 def as_uint8(images: np.ndarray, source: str) -> np.ndarray:

@@ -64,7 +64,7 @@ def draw_components(means: np.ndarray, weights: np.ndarray, names: Sequence[str]
     """
     columns = min(10, len(means)) if len(means) > 5 else len(means)
     rows = -(-len(means) // columns)
-    figure = new_figure(0.95 * columns + 0.2, 1.2 * rows + 0.35)
+    figure = new_figure(0.95 * columns + 0.2, 1.12 * rows + 0.3)
     figure.suptitle("mean image of each component: matched digit, weight", fontsize=9)
     for k, axes in enumerate(np.atleast_1d(figure.subplots(rows, columns)).ravel()):
         axes.set_axis_off()

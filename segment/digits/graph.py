@@ -33,6 +33,8 @@ class Refinement:
     Attributes
     ----------
     labels : (n,) int32 ndarray
+    support : (n,) float32 ndarray
+        Share of each sample's neighbours that have its label.
     cut : float
         Normalised cut of the labels before the vote (0: no edge between clusters).
     eigenvalues : (n_clusters + 1,) float64 ndarray
@@ -40,6 +42,7 @@ class Refinement:
     """
 
     labels: np.ndarray
+    support: np.ndarray
     cut: float
     eigenvalues: np.ndarray
 
@@ -75,9 +78,9 @@ def refine(
     graph = neighbour_graph(neighbours)
     eigenvalues, vectors = normalised_eigenvectors(graph, n_clusters + 1, random_state)
     cut_labels = _kmeans_of_rows(vectors[:, :n_clusters], n_clusters, random_state)
-    return Refinement(
-        vote(graph, cut_labels, n_clusters), normalised_cut(graph, cut_labels, n_clusters), eigenvalues
-    )
+    voted = vote(graph, cut_labels, n_clusters)
+    cut = normalised_cut(graph, cut_labels, n_clusters)
+    return Refinement(voted, support(graph, voted, n_clusters), cut, eigenvalues)
 
 
 def whiten(X: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -214,3 +217,9 @@ def vote(graph: Any, labels: np.ndarray, n_clusters: int) -> np.ndarray:
         members = _one_hot(labels, n_clusters)
         labels = (graph @ members + np.float32(OWN_VOTE) * members).argmax(axis=1).astype(np.int32)
     return labels
+
+
+def support(graph: Any, labels: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Return the share of each sample's neighbours that have its label, (n,) float32."""
+    shares = graph @ _one_hot(labels, n_clusters)
+    return shares[np.arange(len(labels)), labels] / shares.sum(axis=1)

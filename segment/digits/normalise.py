@@ -66,4 +66,4 @@ def ink_on_dark(image: np.ndarray) -> np.ndarray:
     strongest = int(values.max())
     if ground:
         values[values < 0.1 * strongest] = 0
-    return (values * (255 / max(strongest, 1)) if ground else values).astype(np.uint8)
+    return np.rint(values * (255 / max(strongest, 1)) if ground else values).astype(np.uint8)

@@ -99,31 +99,21 @@ def write_outputs(clustering: DigitClustering, summary: dict[str, Any], folder: 
 
 
 def _assignments(clustering: DigitClustering) -> str:
-    """Return one line a digit: part, index in that part, cluster, matched digit, label, probability."""
+    """Return one line a digit: part, index in that part, cluster, matched digit, label, certainty."""
     table = io.StringIO()
-    table.write("part,index,cluster,digit,label,probability\n")
-    own = clustering.posterior[np.arange(len(clustering.labels)), clustering.labels]
-    _write_rows(table, "fitted", clustering.digits, clustering.labels, clustering.model.mapping, own)
-    if clustering.test_digits is not None and clustering.test_labels is not None:
-        _write_rows(
-            table, "test", clustering.test_digits, clustering.test_labels, clustering.model.mapping, None
-        )
+    table.write("part,index,cluster,digit,label,certainty\n")
+    parts: list[tuple[str, DigitSet, Any, Any]] = [
+        ("fitted", clustering.digits, clustering.labels, clustering.certainty)
+    ]
+    if clustering.test_digits is not None:
+        parts.append(("test", clustering.test_digits, clustering.test_labels, clustering.test_certainty))
+    for part, digits, clusters, certainty in parts:
+        for i, cluster in enumerate(clusters):
+            digit = clustering.model.mapping[cluster]
+            matched = "" if digit == UNMATCHED else digit
+            label = "" if digits.labels is None else digits.labels[i]
+            table.write(f"{part},{i},{cluster},{matched},{label},{certainty[i]:.4f}\n")
     return table.getvalue()
-
-
-def _write_rows(
-    table: io.StringIO,
-    part: str,
-    digits: DigitSet,
-    clusters: np.ndarray,
-    mapping: np.ndarray,
-    probabilities: np.ndarray | None,
-) -> None:
-    for i, cluster in enumerate(clusters):
-        digit = "" if mapping[cluster] == UNMATCHED else mapping[cluster]
-        label = "" if digits.labels is None else digits.labels[i]
-        probability = "" if probabilities is None else f"{probabilities[i]:.6f}"
-        table.write(f"{part},{i},{cluster},{digit},{label},{probability}\n")
 
 
 def figures(clustering: DigitClustering, summary: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -180,21 +170,22 @@ def _examples(clustering: DigitClustering, names: list[str]) -> Iterator[tuple[s
     from segment.mixture.expectation import score_samples
 
     images, labels, truth = clustering.digits.images, clustering.labels, clustering.digits.labels
+    sure = clustering.certainty
     own = clustering.posterior[np.arange(len(labels)), labels]
-    density = score_samples(clustering.features, clustering.model.parameters) + np.log(
-        np.maximum(own, 1e-300)
-    )
+    density = score_samples(clustering.features, clustering.model.parameters)
+    density += np.log(np.maximum(own, np.finfo(float).tiny))
+    doubt = "share of neighbours that agree" if clustering.refinement is not None else "posterior"
     for k in sorted(range(len(names)), key=lambda k: names[k]):
         rows = np.flatnonzero(labels == k)
         typical = rows[np.argsort(-density[rows], kind="stable")[:EXAMPLES]]
-        doubtful = rows[np.argsort(own[rows], kind="stable")[:EXAMPLES]]
+        doubtful = rows[np.argsort(sure[rows], kind="stable")[:EXAMPLES]]
         kinds = [
             ("most typical", images[typical], [""] * len(typical)),
-            ("most doubtful (posterior)", images[doubtful], [f"{p:.2f}" for p in own[doubtful]]),
+            (f"most doubtful ({doubt})", images[doubtful], [f"{p:.2f}" for p in sure[doubtful]]),
         ]
         if truth is not None:
             wrong = rows[truth[rows] != clustering.model.mapping[k]]
-            wrong = wrong[np.argsort(-own[wrong], kind="stable")[:EXAMPLES]]
+            wrong = wrong[np.argsort(-sure[wrong], kind="stable")[:EXAMPLES]]
             kinds.append(("wrongly clustered (true digit)", images[wrong], [str(t) for t in truth[wrong]]))
         yield names[k], kinds
 
