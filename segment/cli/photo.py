@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable
@@ -126,12 +127,15 @@ def photo(ctx: click.Context, **options: Any) -> None:
     skimage:NAME for a photo bundled with scikit-image (astronaut, cat, coffee, rocket, ...).
     """  # fmt: skip
     from segment.photo.inputs import find_inputs
+    from segment.photo.warm import load_in_background
 
     plan = _plan(ctx, options)
     inputs, errors = find_inputs(options["inputs"], recursive=options["recursive"])
     for error in errors:
         say_error(error)
     failed = len(errors)
+    if inputs:
+        load_in_background()
     for item in progress(inputs, "photos", quiet=plan.quiet or len(inputs) < 2):
         try:
             _segment(item, plan)
@@ -191,6 +195,7 @@ def _segment(item: Any, plan: Plan) -> None:
         warnings.simplefilter("always")
         with watch.step("read"):
             photo = read_photo(item.source, allow_large=plan.allow_large)
+        _announce_compilation(plan.quiet)
         segmentation = plan.segment(photo)
         with watch.step("write"):
             paths = write_outputs(segmentation, stem, plan.kinds)
@@ -209,6 +214,16 @@ def _segment(item: Any, plan: Plan) -> None:
         click.echo(json_text(facts, indent=None))
     if not plan.quiet:
         _tell(facts, plan)
+
+
+@functools.cache
+def _announce_compilation(quiet: bool) -> None:
+    """Say, once, that kernels are being compiled, if they are."""
+    from segment.photo.warm import compilation_notice
+
+    notice = compilation_notice()
+    if notice and not quiet:
+        say(notice)
 
 
 def _tell(facts: dict[str, Any], plan: Plan) -> None:

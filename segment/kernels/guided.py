@@ -16,14 +16,10 @@ _SUMS = ("reassoc", "contract", "nsz")
 
 
 @kernel
-def _slide(total, entering, leaving, n_entering, n_leaving):
-    """Move a window of sums: total INOUT (n,) float64."""
-    if n_entering:
-        for i in range(total.size):
-            total[i] += entering[i]
-    if n_leaving:
-        for i in range(total.size):
-            total[i] -= leaving[i]
+def _add(total, values, sign):
+    """Add values to, or take them from, running sums: total INOUT (n,) float64."""
+    for i in range(total.size):
+        total[i] += sign * values[i]
 
 
 @kernel
@@ -33,23 +29,27 @@ def box_mean(values, radius, first, out):
     values IN (m, n, P) float32; first: number of the first row; out OUT (rows, n, P) float32.
     """
     m, n, P = values.shape
-    columns, total = np.zeros((n, P)), np.empty(P)
-    flat = columns.reshape(n * P)
+    columns, total = np.zeros(n * P), np.empty(P)
     rows = values.reshape(m, n * P)
     for y in range(max(first - radius, 0), min(first + radius, m)):
-        _slide(flat, rows[y], rows[y], True, False)
+        _add(columns, rows[y], 1.0)
     for i in range(out.shape[0]):
         y = first + i
-        low, high = y - radius - 1, y + radius
-        if i > 0 or high < m:
-            _slide(flat, rows[min(high, m - 1)], rows[max(low, 0)], high < m, low >= 0 and i > 0)
-        height = min(high, m - 1) - max(low + 1, 0) + 1
+        above, below = y - radius - 1, y + radius
+        if below < m:
+            _add(columns, rows[below], 1.0)
+        if above >= 0 and i > 0:
+            _add(columns, rows[above], -1.0)
+        height = min(below, m - 1) - max(above + 1, 0) + 1
         total[:] = 0.0
         for x in range(min(radius, n)):
-            _slide(total, columns[x], columns[x], True, False)
+            _add(total, columns[x * P : (x + 1) * P], 1.0)
         for x in range(n):
             left, right = x - radius - 1, x + radius
-            _slide(total, columns[min(right, n - 1)], columns[max(left, 0)], right < n, left >= 0)
+            if right < n:
+                _add(total, columns[right * P : (right + 1) * P], 1.0)
+            if left >= 0:
+                _add(total, columns[left * P : (left + 1) * P], -1.0)
             factor = 1.0 / (height * (min(right, n - 1) - max(left + 1, 0) + 1))
             for p in range(P):
                 out[i, x, p] = total[p] * factor
@@ -142,19 +142,16 @@ def label_rows(guide, coefficients, n_maps, first, step, offset, labels):
         Labels below 0 are kept.
     """
     C, m, n, _, _ = coefficients.shape
-    row = np.empty((C, n, 4, LANES), dtype=np.float32)
+    lines = coefficients.reshape(C, m, n * 4 * LANES)
+    row = np.empty((C, n * 4 * LANES), dtype=np.float32)
+    cells = row.reshape(C, n, 4, LANES)
     values = np.empty(LANES, dtype=np.float32)
     for y in range(guide.shape[0]):
         place = min(max((first + y - offset) / step, 0.0), m - 1.0)
         above = min(int(place), max(m - 2, 0))
         below, weight = min(above + 1, m - 1), np.float32(place - above)
         for chunk in range(C):
-            _between(
-                coefficients[chunk, above].reshape(n * 4 * LANES),
-                coefficients[chunk, below].reshape(n * 4 * LANES),
-                weight,
-                row[chunk].reshape(n * 4 * LANES),
-            )
+            _between(lines[chunk, above], lines[chunk, below], weight, row[chunk])
         for x in range(guide.shape[1]):
             if labels[y, x] < 0:
                 continue
@@ -165,7 +162,7 @@ def label_rows(guide, coefficients, n_maps, first, step, offset, labels):
             blue = np.float32(guide[y, x, 2])
             best, winner = np.float32(-np.inf), 0
             for chunk in range(C):
-                _values(row[chunk, left], row[chunk, right], share, red, green, blue, values)
+                _values(cells[chunk, left], cells[chunk, right], share, red, green, blue, values)
                 for k in range(min(LANES, n_maps - chunk * LANES)):
                     if values[k] > best:
                         best, winner = values[k], chunk * LANES + k

@@ -103,10 +103,13 @@ def merge_small(pairs, sizes, sums, least, parents):
         Starts as 0 .. R - 1; at the end, the region that each has become part of.
     """
     R = parents.size
+    distances, nearest = np.empty(R), np.empty(R, dtype=np.int32)
     merged = True
     while merged:
         merged = False
-        distances, nearest = np.full(R, np.inf), np.full(R, -1, dtype=np.int32)
+        for region in range(R):
+            distances[region] = np.inf
+            nearest[region] = -1
         for i in range(pairs.shape[0]):
             a, b = _root(parents, pairs[i, 0]), _root(parents, pairs[i, 1])
             if a != b:
