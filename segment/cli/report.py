@@ -63,7 +63,7 @@ def report(
     expected; the page says which.
     """
     from segment.report.build import section_names, write_report
-    from segment.report.sections import Settings
+    from segment.report.settings import Settings
 
     names = [name.strip() for name in only.split(",") if name.strip()]
     n_sections = len(section_names(names))

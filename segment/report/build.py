@@ -16,7 +16,8 @@ from segment._version import __version__
 from segment.errors import DataError, SegmentError
 from segment.output import versions, write_json, write_text
 from segment.report.blocks import Section
-from segment.report.sections import SECTIONS, Settings, speed_section
+from segment.report.sections import SECTIONS, speed_section
+from segment.report.settings import Settings
 
 TITLE = "Mixtures and EM: a report"
 LEAD = (

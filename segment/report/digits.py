@@ -11,7 +11,7 @@ from segment.digits.write import figures, summarise
 from segment.lab.outcome import Column, Table
 from segment.lab.write import FORMATS, PRINT_DPI, write_tables
 from segment.report.blocks import Figure, Findings, Prose, Section, TableBlock, embedded_figure
-from segment.report.sections import Settings
+from segment.report.settings import Settings
 from segment.style import save_formats
 
 # Simpler pipelines to compare the default with. That one's mixture, before the graph, is scored on the way.

@@ -24,7 +24,7 @@ from segment.report.blocks import (
     embedded_figure,
     embedded_photo,
 )
-from segment.report.sections import Settings
+from segment.report.settings import Settings
 from segment.style import save_formats
 
 COUNTS = range(2, 9)

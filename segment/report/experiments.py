@@ -1,0 +1,70 @@
+"""The lab's sections: findings, replay, figures, tables and checks of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from segment.lab import Experiment
+from segment.lab.outcome import Outcome, Picture
+from segment.lab.write import FORMATS, PRINT_DPI, write_experiment
+from segment.report.blocks import (
+    Checks,
+    Figure,
+    Findings,
+    Prose,
+    Replay,
+    Section,
+    TableBlock,
+    embedded_figure,
+)
+from segment.report.replays import replay_four_gaussians, replay_mouse
+from segment.report.settings import Settings
+
+# Experiment -> (what makes the replay's data, caption).
+_REPLAYS: dict[str, tuple[Callable[[Any], dict[str, Any]], str]] = {
+    "mouse": (
+        replay_mouse,
+        "k-means beside EM on the mouse, both from the same three centers. Move the slider or press play: "
+        "points take the colors of the components responsible for them, ellipses are at two standard "
+        "deviations.",
+    ),
+    "four-gaussians": (
+        replay_four_gaussians,
+        "EM on the four Gaussians, iteration by iteration: responsibilities by color, ellipses at two "
+        "standard deviations, and the log-likelihood, which never falls.",
+    ),
+}
+
+
+def lab_section(experiment: Experiment, settings: Settings) -> Section:
+    """Run an experiment, write its files, and show all of it."""
+    outcome = experiment.run(settings.random_state)
+    write_experiment(experiment, outcome, settings.folder, FORMATS)
+    blocks: list[Any] = [Prose((experiment.question,)), Findings(outcome.findings)]
+    blocks += _replay(experiment, outcome)
+    blocks += figures(experiment.pictures(outcome), settings.folder)
+    blocks += [TableBlock(table) for table in outcome.tables]
+    blocks.append(Checks(experiment.title, outcome.checks))
+    record = {"passed": outcome.passed, "checks": [check._asdict() for check in outcome.checks]}
+    return Section(experiment.name, experiment.title, tuple(blocks), record)
+
+
+def _replay(experiment: Experiment, outcome: Outcome) -> list[Replay]:
+    if experiment.name not in _REPLAYS:
+        return []
+    make, caption = _REPLAYS[experiment.name]
+    return [Replay(f"{experiment.name}-replay", caption, make(outcome))]
+
+
+def figures(pictures: Sequence[Picture], folder: Path) -> list[Figure]:
+    """Embed figures that have been written to ``figures/``."""
+    return [
+        Figure(
+            picture.name,
+            picture.caption,
+            embedded_figure(folder / "figures" / f"{picture.name}.png", picture.alt, PRINT_DPI),
+        )
+        for picture in pictures
+    ]
