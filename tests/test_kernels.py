@@ -12,7 +12,6 @@ import pytest
 from toys import draw, random_parameters
 
 from segment.kernels import narrow, wide
-from segment.kernels.compile import kernel
 from segment.mixture import (
     Parameters,
     Samples,
@@ -245,23 +244,3 @@ def test_single_precision_far_from_the_origin(D):
     single, double = accumulate(Samples.of(X), moved), accumulate(Samples.of(X.astype(np.float64)), moved)
     assert np.allclose(single.scatters(), double.scatters(), rtol=1e-4, atol=1e-4)
     assert single.log_likelihood == pytest.approx(double.log_likelihood, rel=1e-7)
-
-
-def test_a_kernel_refuses_liberties_that_break_log_space():
-    for flag in ("nnan", "ninf", "fast"):
-        with pytest.raises(ValueError, match="would break log space"):
-            kernel(fastmath=(flag,))
-
-
-def test_a_kernel_compiles_where_no_cache_can_be_written(monkeypatch):
-    asked = []
-
-    def njit(cache=False, **options):
-        asked.append(cache)
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr("segment.kernels.compile.numba.njit", njit)
-    assert kernel(lambda x: x + 1)(1) == 2
-    assert asked == [True, False]

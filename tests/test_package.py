@@ -1,4 +1,4 @@
-"""What a user meets first: a light import, the version, commands that exist, a cache that may be missing."""
+"""What a user meets first: a light import, the version, commands that exist."""
 
 import importlib.metadata
 import os
@@ -88,19 +88,6 @@ def test_a_command_that_does_not_exist_is_a_usage_error():
     )
     assert finished.returncode == 2
     assert "No such command 'paint'" in finished.stderr
-
-
-NO_CACHE = """
-import numba.core.caching
-numba.core.caching.CacheImpl._locator_classes = []
-from segment.mixture import Parameters, Samples, accumulate
-moments = accumulate(Samples.of([[1.0], [3.0]]), Parameters([1.0], [[0.0]], [[1.0]], "diag"))
-print(moments.first[0, 0])
-"""
-
-
-def test_it_works_where_no_cache_can_be_written():
-    assert _python(NO_CACHE) == "4.0"
 
 
 # --- what the README says ------------------------------------------------------------------------------
