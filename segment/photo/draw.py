@@ -79,7 +79,7 @@ def draw_palette(palette: np.ndarray, shares: np.ndarray) -> Any:
     from PIL import Image, ImageDraw, ImageFont
 
     row, margin, swatch, bar = 56, 16, 132, 260
-    image = Image.new("RGB", (swatch + bar + 300, row * len(palette) + 2 * margin), "white")
+    image = Image.new("RGB", (swatch + bar + 232, row * len(palette) + 2 * margin), "white")
     pen = ImageDraw.Draw(image)
     large, small = ImageFont.load_default(22), ImageFont.load_default(19)
     for k, (color, share) in enumerate(zip(palette.tolist(), shares, strict=True)):
@@ -151,6 +151,7 @@ def _draw_shares(axes: Any, segmentation: Segmentation) -> None:
     axes.set_xticks(
         range(n), [hex_code(color) for color in segmentation.palette], rotation=0 if n <= 8 else 40
     )
+    axes.set_xlim(-0.7, max(n, 6) - 0.3)
     quiet_axes(axes, "palette", "", "share of the area")
     axes.tick_params(axis="x", length=0, labelsize=8 if n <= 8 else 6.5)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
