@@ -41,6 +41,15 @@ def test_rows_of_weight_zero_are_never_chosen():
             assert start.means.max() <= 1.0
 
 
+def test_a_row_that_outweighs_all_others_leaves_room_for_other_components():
+    """A subsample of such data has too few distinct rows: all samples are used instead."""
+    X = np.random.default_rng(0).normal(size=(9000, 1))
+    weight = np.ones(9000)
+    weight[0] = 1e12
+    start = initial_parameters(Samples.of(X, weight), 3, method="kmeans")
+    assert len(np.unique(start.means)) == 3
+
+
 def test_fewer_distinct_rows_than_clusters():
     samples = Samples.of(np.repeat([[0.0], [1.0]], 10, axis=0))
     assert kmeans_plusplus(samples, 5, np.random.default_rng(0)).shape == (5, 1)
