@@ -229,5 +229,7 @@ def _principal_axes(raw: np.ndarray, n_components: int) -> tuple[np.ndarray, np.
     from sklearn.decomposition import PCA
 
     mean = raw.mean(axis=0, dtype=np.float64).astype(np.float32)
-    pca = PCA(min(n_components, *raw.shape), svd_solver="covariance_eigh").fit(raw - mean)
+    # For few images the covariance is the larger matrix by far.
+    solver = "covariance_eigh" if len(raw) > raw.shape[1] else "full"
+    pca = PCA(min(n_components, *raw.shape), svd_solver=solver).fit(raw - mean)
     return mean, pca.components_.astype(np.float32), float(pca.explained_variance_ratio_.sum())
