@@ -46,14 +46,14 @@ class Graph(NamedTuple):
     """The state of a merging; merged rows are left as they were.
 
     ends (E, 2) int64, -1 where an arc has gone; arcs (E, ARC_COLUMNS); regions (n, REGION_COLUMNS); boxes
-    (n, 4) first and last row and column; image: rows, columns, then image-wide features.
+    (n, 4) first and last row and column; size (2,) rows and columns of the image.
     """
 
     ends: np.ndarray
     arcs: np.ndarray
     regions: np.ndarray
     boxes: np.ndarray
-    image: np.ndarray
+    size: np.ndarray
 
 
 class Network(NamedTuple):
@@ -175,7 +175,7 @@ def _shape_features(graph, a, b, length, rims, out, i):
     """Sizes, how much of the rims is shared, compactness of both and of the union, boxes, image border."""
     small, large = graph.regions[a], graph.regions[b]
     A, B = small[AREA], large[AREA]
-    n_pixels = graph.image[0] * graph.image[1]
+    n_pixels = graph.size[0] * graph.size[1]
     rim_a, rim_b = rims[a, 0] + small[PLACE + 5], rims[b, 0] + large[PLACE + 5]
     compact_a, compact_b = rim_a / np.sqrt(A), rim_b / np.sqrt(B)
     compact_both = (rim_a + rim_b - 2 * length) / np.sqrt(A + B)
@@ -196,18 +196,18 @@ def _shape_features(graph, a, b, length, rims, out, i):
     out[i + 11] = (A + B) / (rows * columns)
     out[i + 12] = small[PLACE + 5] / rim_a
     out[i + 13] = large[PLACE + 5] / rim_b
-    out[i + 14] = _elongation(small, graph.image)
-    out[i + 15] = _elongation(large, graph.image)
+    out[i + 14] = _elongation(small, graph.size)
+    out[i + 15] = _elongation(large, graph.size)
     return i + 16
 
 
 @kernel
-def _elongation(region, image):
+def _elongation(region, size):
     n = region[AREA]
     y, x = region[PLACE] / n, region[PLACE + 1] / n
-    yy = max(region[PLACE + 2] / n - y * y, 0.0) * image[0] ** 2
-    xx = max(region[PLACE + 3] / n - x * x, 0.0) * image[1] ** 2
-    xy = (region[PLACE + 4] / n - x * y) * image[0] * image[1]
+    yy = max(region[PLACE + 2] / n - y * y, 0.0) * size[0] ** 2
+    xx = max(region[PLACE + 3] / n - x * x, 0.0) * size[1] ** 2
+    xy = (region[PLACE + 4] / n - x * y) * size[0] * size[1]
     spread = np.sqrt((yy - xx) ** 2 + 4 * xy * xy)
     return 0.25 * np.log2((yy + xx + spread + 1) / (max(yy + xx - spread, 0.0) + 1))
 
@@ -266,8 +266,6 @@ def _features(graph, rims, e, n_regions, out):
     i = _look_features(small, large, out, i)
     i = _rim_features(arc, rims[a], rims[b], out, i)
     out[i] = np.log2(n_regions)
-    for k in range(2, len(graph.image)):
-        out[i + k - 1] = graph.image[k]
 
 
 @kernel

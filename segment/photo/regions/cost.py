@@ -19,7 +19,6 @@ GRADIENT_NAMES = (
 )  # fmt: skip
 STEP_NAMES = GRADIENT_NAMES[:7]
 INSIDE_NAMES = ("color2", "texture8", "light1")
-IMAGE_NAMES = ("image_prior", "image_color4", "image_light3", "image_texture4", "image_purity")
 
 
 def _both(*names: str) -> list[str]:
@@ -38,7 +37,7 @@ FEATURES: tuple[str, ...] = (
     *_both("row"), "row_difference", *_both("off_center"),
     *(f"{axis}_small" for axis in "Lab"), *(f"{axis}_large" for axis in "Lab"), *_both("spread"),
     *(f"inside_{name}_{side}" for name in INSIDE_NAMES for side in ("small", "large")),
-    *_both("leaves"), *_both("prior_excess"), *_both("edge_excess"), "n_regions", *IMAGE_NAMES,
+    *_both("leaves"), *_both("prior_excess"), *_both("edge_excess"), "n_regions",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from segment.kernels import arcs as measures
 from segment.kernels import regions as kernels
 from segment.kernels.regions import Graph, Network
 from segment.photo.regions.channels import Channels
-from segment.photo.regions.cost import FEATURES, GRADIENT_NAMES, IMAGE_NAMES, INSIDE_NAMES, STEP_NAMES
+from segment.photo.regions.cost import FEATURES, GRADIENT_NAMES, INSIDE_NAMES, STEP_NAMES
 
 # The landscape whose basins are the leaves.
 _LANDSCAPE = {"color2": 1.0, "color4": 0.5, "light1": 1.0, "light3": 0.5, "texture4": 0.3}
@@ -71,9 +71,7 @@ def build_graph(channels: Channels, leaves: np.ndarray) -> Graph:
     regions[:, kernels.LEAVES] = 1
     ends, arc_of, points = _find_arcs(leaves, n_leaves)
     arcs = _measure_arcs(channels, leaves, ends, arc_of, points)
-    image = np.zeros(2 + len(IMAGE_NAMES))
-    image[:2] = leaves.shape
-    graph = Graph(ends, arcs, regions, boxes, image)
+    graph = Graph(ends, arcs, regions, boxes, np.array(leaves.shape, dtype=np.float64))
     _add_leaf_contrasts(graph)
     return graph
 
@@ -116,17 +114,12 @@ def _measure_arcs(
 
 
 def _add_leaf_contrasts(graph: Graph) -> None:
-    """Keep how the two leaves beside each boundary point differ, and what the image is like as a whole."""
+    """Keep how the two leaves beside each boundary point differ."""
     length = graph.arcs[:, kernels.LENGTH]
     features = np.zeros((len(graph.arcs), len(FEATURES)))
     kernels.arc_features(graph, len(graph.regions), features)
     start = FEATURES.index("color")
     graph.arcs[:, kernels.LEAF : kernels.LEAF + 4] = features[:, start : start + 4] * length[:, None]
-    for i, name in enumerate(("color4", "light3", "texture4")):
-        column = kernels.STEEPEST + GRADIENT_NAMES.index(name)
-        graph.image[3 + i] = graph.arcs[:, column].sum() / max(length.sum(), 1)
-    texture = graph.regions[:, kernels.TEXTURE : kernels.TEXTURE + kernels.TEXTURES].sum(axis=0)
-    graph.image[6] = np.square(texture / texture.sum()).sum()
 
 
 def add_prior(graph: Graph, probability: np.ndarray) -> None:
@@ -142,7 +135,6 @@ def add_prior(graph: Graph, probability: np.ndarray) -> None:
     length = graph.arcs[:, kernels.LENGTH]
     graph.arcs[:, kernels.PRIOR] = probability * length
     graph.arcs[:, kernels.PRIOR + 1] = np.square(probability) * length
-    graph.image[2] = (probability * length).sum() / max(length.sum(), 1)
     links = np.square(np.maximum(1 - probability, 1e-3)) * length
     modes = _slow_modes(graph.ends, links, len(graph.regions))
     columns = slice(kernels.MODE, kernels.MODE + modes.shape[1])
