@@ -17,3 +17,21 @@ def need_dataset():
         return dataset_folder(name)
 
     return need
+
+
+@pytest.fixture(scope="session")
+def small_report(tmp_path_factory):
+    """Return a report of three light sections and a tiny photo of two colors."""
+    import numpy as np
+    from PIL import Image
+
+    from segment.report.build import write_report
+    from segment.report.settings import Settings
+
+    folder = tmp_path_factory.mktemp("report")
+    rng = np.random.default_rng(0)
+    pixels = rng.normal((40, 90, 160), 12, (48, 64, 3))
+    pixels[10:40, 20:50] = rng.normal((200, 120, 40), 12, (30, 30, 3))
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / "tile.png")
+    settings = Settings(folder, photos=(str(folder / "tile.png"),))
+    return write_report(settings, only=("em", "mouse", "five-points", "photos"))

@@ -16,7 +16,7 @@ from segment.mixture.expectation import assign
 from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
 from segment.mixture.seeding import kmeans
-from segment.style import COLORS, FAINT, new_figure, quiet_axes
+from segment.style import COLORS, FAINT, new_figure, quiet_axes, quiet_legend
 
 PARTS = ("head", "left ear", "right ear")
 COUNTS = (290, 100, 100)
@@ -202,8 +202,8 @@ def draw_differences(result: Mouse) -> Any:
         if here.any():
             axes.scatter(*result.X[here].T, s=14, c=COLORS[k], linewidths=0, label=f"EM: {part}")
     axes.set_aspect("equal")
-    quiet_axes(axes)
-    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=4)
+    quiet_axes(axes, "where k-means and EM differ")
+    quiet_legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=4)
     return figure
 
 

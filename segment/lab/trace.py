@@ -54,7 +54,7 @@ def never_falls(*traces: Trace[Any]) -> Check:
     """Check that no iteration lowered the log-likelihood by more than rounding explains."""
 
     def worst(trace: Trace[Any]) -> float:
-        return float(np.diff(trace.log_likelihoods).min() / abs(trace.log_likelihoods[-1]))
+        return float(np.diff(trace.log_likelihoods).min() / max(1.0, abs(trace.log_likelihoods[-1])))
 
     least = min(worst(trace) for trace in traces)
     return Check(

@@ -98,11 +98,14 @@ class StandardErrors:
 
 
 def _report(data: CompleteData[P], parameters: P, covariance: np.ndarray) -> StandardErrors:
-    if not (np.diagonal(covariance) > 0).all():
+    # A Cholesky factorisation asks for the sign of every curvature, whatever the parameters' units.
+    try:
+        np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError as error:
         raise DataError(
             "the likelihood does not curve downwards at these parameters, so they have no standard errors; "
             "fit with a smaller tol, or with fewer components"
-        )
+        ) from error
     return StandardErrors(
         data.names,
         data.offset + data.matrix @ data.to_vector(parameters),

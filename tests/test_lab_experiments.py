@@ -1,0 +1,219 @@
+"""Every experiment against the literature, its own formulas, and what each result must hold."""
+
+import csv
+import io
+import json
+from dataclasses import FrozenInstanceError, replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from segment.errors import DataError
+from segment.lab import EXPERIMENTS, experiment, experiments
+from segment.lab import peppered_moths as moths
+from segment.lab.matching import agreement, best_order
+from segment.lab.outcome import Column, Table, at_least, at_most, close
+from segment.lab.trace import never_falls, trace_em
+from segment.mixture import Parameters, Samples
+from segment.output import json_text
+from segment.style import save_formats
+
+
+@cache
+def outcome(name, random_state=0):
+    return EXPERIMENTS[name].run(random_state)
+
+
+@cache
+def drawn(name):
+    return [(picture, picture.draw()) for picture in EXPERIMENTS[name].pictures(outcome(name))]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_everything_comes_out_as_the_literature_says(name):
+    assert [check for check in outcome(name).checks if not check.passed] == []
+    assert len(outcome(name).checks) >= 3
+    assert outcome(name).findings
+
+
+@pytest.mark.parametrize("name", ["mouse", "four-gaussians", "single-or-mixture", "peppered-moths"])
+def test_the_behaviour_does_not_hang_on_the_seed(name):
+    found = outcome(name, 11)
+    assert found.passed, [check for check in found.checks if not check.passed]
+
+
+@pytest.mark.parametrize("name", ["mouse", "iris", "single-or-mixture", "peppered-moths", "four-gaussians"])
+def test_the_same_seed_gives_the_same_numbers(name):
+    again = EXPERIMENTS[name].run(0)
+    assert json_text(again.summary()) == json_text(outcome(name).summary())
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_result_is_frozen_and_its_record_is_json(name):
+    with pytest.raises(FrozenInstanceError):
+        outcome(name).random_state = 1
+    summary = json.loads(json_text(outcome(name).summary()))
+    assert set(summary) >= {"random_state", "passed", "checks", "findings", "tables"}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_figures_say_what_they_show(name):
+    for picture, figure in drawn(name):
+        assert picture.name.startswith(name.partition("-")[0])
+        assert len(picture.caption) > 40
+        assert picture.caption.endswith(".")
+        assert picture.alt
+        assert figure.axes
+        assert any(axes.get_xlabel() or axes.get_title() for axes in figure.axes)
+
+
+@pytest.mark.parametrize("name", ["mouse", "peppered-moths"])
+def test_equal_figures_are_equal_files(name, tmp_path):
+    def files(folder):
+        written = []
+        for picture in EXPERIMENTS[name].pictures(outcome(name))[:1]:
+            written += save_formats(picture.draw(), folder / picture.name, ("png", "pdf", "svg"))
+        return {path.name: path.read_bytes() for path in written}
+
+    first, second = files(tmp_path / "a"), files(tmp_path / "b")
+    assert first == second
+    assert {name.rpartition(".")[2] for name in first} == {"png", "pdf", "svg"}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_tables_are_whole_in_every_form(name):
+    for table in outcome(name).tables:
+        rows = list(csv.reader(io.StringIO(table.csv())))
+        assert len(rows) == 1 + len(table.rows)
+        assert {len(row) for row in rows} == {len(table.columns)}
+        latex = table.latex()
+        assert latex.count(r"\\") == 1 + len(table.rows)
+        assert latex.count("{") == latex.count("}")
+        assert latex.count("&") == (len(table.columns) - 1) * (1 + len(table.rows)) + latex.count(r"\&")
+
+
+def test_a_table_escapes_and_keeps_its_precision():
+    table = Table("t", "50 % of a_b & c", (Column("what"), Column("x", ".2f")), (("a_1", -1 / 3), ("", None)))
+    assert r"50 \% of a\_b \& c" in table.latex()
+    assert r"a\_1 & $-$0.33 \\" in table.latex()
+    assert table.csv() == "what,x\na_1,-0.3333333333\n,\n"
+    assert table.text_rows() == [["a_1", "\N{MINUS SIGN}0.33"], ["", ""]]
+
+
+def test_checks_can_fail():
+    assert close("x", 1.0, 1.1, 0.2).passed
+    assert not close("x", 1.0, 1.3, 0.2).passed
+    assert not at_least("x", 0.9, 1.0).passed
+    assert not at_most("x", 1.1, 1.0).passed
+    assert not at_most("x", float("nan"), 1.0).passed
+    failing = replace(outcome("mouse"), checks=(at_least("x", 0.9, 1.0),))
+    assert not failing.passed
+
+
+def test_a_fall_of_the_log_likelihood_is_told():
+    trace = outcome("mouse").trace
+    assert never_falls(trace).passed
+    fallen = replace(trace, log_likelihoods=np.append(trace.log_likelihoods, 5.0))
+    assert not never_falls(trace, fallen).passed
+    assert "fell by" in never_falls(fallen).got
+
+
+def test_a_trace_holds_every_step_from_the_start():
+    X = np.array([[0.0], [1.0], [5.0], [6.5]])
+    start = Parameters(np.array([0.5, 0.5]), np.array([[0.0], [6.0]]), np.ones((2, 1, 1)))
+    trace = trace_em(Samples.of(X), start, max_iter=4, tol=0.0)
+    assert trace.at(0) is start
+    assert trace.n_iter == 3
+    assert trace.at(99) is trace.last
+    # After one step the means are those of the two pairs, nearly all of each being its own.
+    assert np.allclose(trace.at(1).means[:, 0], [0.5, 5.75], atol=1e-3)
+
+
+def test_unknown_experiments_are_named():
+    with pytest.raises(DataError, match="no experiment 'mice'; allowed are heights"):
+        experiment("mice")
+    assert [found.name for found in experiments(["iris", "mouse", "iris"])] == ["mouse", "iris"]
+
+
+def test_heights_starts_behave_as_described():
+    result = outcome("heights")
+    ends = {name: trace.log_likelihoods[-1] for name, trace in result.traces.items()}
+    assert ends["A"] > ends["B"] + 1
+    assert ends["B"] == pytest.approx(ends["C"], abs=1e-9)
+    narrow = np.sqrt(result.traces["B"].last.covariances.min())
+    assert narrow < 2.0
+    assert result.basin.shape[0] >= 40
+    assert np.array_equal(result.basin, result.basin.T)
+    assert result.basin.max() == pytest.approx(ends["A"], abs=0.02)
+    assert len(result.repeats["B"].log_likelihoods) == 200
+
+
+def test_moths_expected_counts_by_hand():
+    log_likelihood, counts = moths.AlleleModel(moths.COUNTS).expect(np.full(3, 1 / 3))
+    # With equal frequencies CC : CI : CT = 1 : 2 : 2 and II : IT = 1 : 2.
+    assert np.allclose(counts, [17, 34, 34, 196 / 3, 392 / 3, 341])
+    assert log_likelihood == pytest.approx(85 * np.log(5 / 9) + 196 * np.log(1 / 3) + 341 * np.log(1 / 9))
+    following = moths.AlleleModel(moths.COUNTS).maximise(counts, np.full(3, 1 / 3))
+    assert following[0] == pytest.approx((2 * 17 + 34 + 34) / (2 * 622))
+    assert following.sum() == pytest.approx(1.0)
+
+
+def test_moths_information_is_the_second_derivative():
+    data = moths.AlleleData(moths.COUNTS)
+    best, step = outcome("peppered-moths").trace.last[:2], 1e-4
+
+    def value(vector):
+        return data.alleles.expect(data.from_vector(vector))[0]
+
+    shifts = step * np.eye(2)
+    hessian = np.array([
+        [value(best + a + b) - value(best + a - b) - value(best - a + b) + value(best - a - b)
+         for b in shifts] for a in shifts
+    ]) / (4 * step**2)  # fmt: skip
+    complete, missing = data.information(outcome("peppered-moths").trace.last)
+    assert np.allclose(complete - missing, -hessian, rtol=1e-4)
+
+
+def test_moths_can_be_accelerated():
+    from segment.mixture import run_em
+
+    model = moths.AlleleModel(moths.COUNTS)
+    fast = run_em(model, np.full(3, 1 / 3), tol=1e-14)
+    assert np.allclose(fast.parameters, outcome("peppered-moths").trace.last, atol=1e-7)
+
+
+def test_five_points_first_step_by_hand():
+    trace = outcome("five-points").trace
+    x = np.arange(1, 6)
+    share = 1 / (1 + np.exp(2.0 * (x - 3)))
+    mean = (share * x).sum() / share.sum()
+    assert trace.at(1).means[0, 0] == pytest.approx(mean)
+    assert trace.at(1).covariances[0, 0, 0] == pytest.approx((share * (x - mean) ** 2).sum() / share.sum())
+
+
+def test_the_mouse_and_kmeans_start_together():
+    result = outcome("mouse")
+    assert np.allclose(result.trace.at(0).means, result.kmeans_centers[0])
+    spreads = [
+        np.square(result.X - centers[labels]).sum()
+        for centers, labels in zip(result.kmeans_centers, result.kmeans_labels, strict=True)
+    ]
+    assert (np.diff(spreads) <= 1e-12).all()
+    assert result.em.accuracy - result.kmeans.accuracy > 0.1
+
+
+def test_the_bound_is_below_the_log_likelihood_and_its_maximum_is_the_next_value():
+    result = outcome("single-or-mixture")
+    model, means = result.bound_model, np.linspace(165, 195, 61)
+    for current, following in zip(result.climb.parameters[:2], result.climb.parameters[1:3], strict=True):
+        bounds = model.lower_bounds(means, current)
+        assert (bounds <= model.log_likelihoods(means) + 1e-9).all()
+        peak = model.lower_bounds(np.array([following]), current)[0]
+        assert peak >= bounds.max()
+
+
+def test_agreement_by_hand():
+    truth, labels = np.array([0, 0, 0, 1, 1, 2]), np.array([2, 2, 1, 0, 0, 1])
+    assert best_order(truth, labels, 3).tolist() == [2, 0, 1]
+    assert agreement(truth, labels).accuracy == pytest.approx(5 / 6)

@@ -1,0 +1,204 @@
+"""The report: what is in the page, what happens when a section fails, and that nothing is fetched."""
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from segment.cli import main
+from segment.errors import DataError
+from segment.report import sections as rooms
+from segment.report.blocks import embedded_photo
+from segment.report.build import make_section, section_names, write_report
+from segment.report.replays import View
+from segment.report.settings import Settings
+
+
+class Page(HTMLParser):
+    """Every tag of a page with its attributes, and the headings' levels."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def report(small_report):
+    return small_report
+
+
+@pytest.fixture(scope="module")
+def text(report):
+    return report.page.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_the_page_needs_nothing_else(text, page):
+    for tag, attributes in page.tags:
+        for key in ("src", "href", "poster", "data", "action"):
+            if key in attributes:
+                assert re.match(r"data:|#", attributes[key]), (tag, attributes[key][:60])
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "default-src 'none'" in text
+    assert len(text) < 15e6
+
+
+def test_every_link_within_the_page_arrives(page):
+    places = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(places)
+    for attributes in page.all("a"):
+        assert attributes["href"].removeprefix("#") in places
+    for attributes in page.all("label"):
+        assert attributes["for"] in places
+
+
+def test_the_page_is_built_for_everyone(page):
+    assert page.all("html") == [{"lang": "en"}]
+    assert all(attributes.get("alt") for attributes in page.all("img"))
+    assert len(page.all("main")) == len(page.all("nav")) == len(page.all("h1")) == 1
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert len(page.all("figcaption")) == len(page.all("figure"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    sliders = page.all("input")
+    labelled = {attributes["for"] for attributes in page.all("label")}
+    assert sliders
+    assert all(slider["id"] in labelled for slider in sliders)
+
+
+def test_figures_and_tables_are_numbered_in_order(text):
+    for what in ("Figure", "Table"):
+        numbers = [int(number) for number in re.findall(rf"<b>{what} (\d+)\.</b>", text)]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert len(numbers) >= 4
+
+
+def test_files_stand_beside_the_page(report):
+    folder = report.page.parent
+    for name in ("mouse_clusters", "five_points", "photo_tile"):
+        for suffix in ("png", "pdf", "svg"):
+            assert (folder / "figures" / f"{name}.{suffix}").stat().st_size > 1000
+    assert (folder / "tables" / "mouse.tex").exists()
+    record = json.loads((folder / "report.json").read_text())
+    assert record["sections"]["mouse"]["passed"] is True
+    assert record["sections"]["photos"]["photos"]["tile"]["n_components"] >= 2
+    assert record["versions"]["numpy"] == np.__version__
+    assert not report.failures
+    assert not report.surprises
+
+
+def test_replays_hold_every_iteration(text):
+    data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)[1])
+    kmeans, em = data["panels"]
+    assert len(data["points"]) == 490
+    for panel in (kmeans, em):
+        assert len(panel["steps"]) == len(panel["values"]) > 3
+        for step in panel["steps"]:
+            assert all(97 <= sum(shares) <= 103 for shares in step["shares"])
+    assert em["values"] == sorted(em["values"])
+    assert kmeans["values"] == sorted(kmeans["values"], reverse=True)
+
+
+def test_ellipses_are_at_two_standard_deviations():
+    from segment.mixture import Parameters
+
+    X = np.array([[0.0, 0.0], [10.0, 5.0]])
+    view = View(X)
+    upright = Parameters(np.ones(1), np.array([[5.0, 2.5]]), np.array([[[4.0, 0.0], [0.0, 1.0]]]))
+    (x, y, across, along, angle) = view.ellipses(upright)[0]
+    width, height = view.size()
+    assert abs(x - width / 2) <= 1
+    assert abs(y - height / 2) <= 1
+    assert across == pytest.approx(2 * 2 * view.scale, abs=0.1)
+    assert along == pytest.approx(2 * 1 * view.scale, abs=0.1)
+    assert angle % 180 == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_failed_section_is_told_and_the_others_come_out(tmp_path, monkeypatch):
+    def fail(settings):
+        raise ZeroDivisionError("by <zero>")
+
+    monkeypatch.setitem(rooms.SECTIONS, "mouse", ("The mouse", fail))
+    found = write_report(Settings(tmp_path), only=("em", "mouse"))
+    assert [section.name for section in found.failures] == ["mouse"]
+    text = found.page.read_text(encoding="utf-8")
+    assert "This section failed: ZeroDivisionError: by &lt;zero&gt;" in text
+    assert "The E-step" in text
+    assert json.loads((tmp_path / "report.json").read_text())["sections"]["mouse"]["error"]
+
+
+def test_a_user_error_is_told_without_its_class(tmp_path):
+    section, seconds = make_section("photos", Settings(tmp_path, photos=(str(tmp_path / "none.jpg"),)))
+    assert "none.jpg" in section.error
+    assert "Error:" not in section.error
+    assert seconds >= 0
+
+
+def test_sections_keep_the_order_of_the_page():
+    assert section_names(["mouse", "em"]) == ["em", "mouse"]
+    assert section_names([])[0] == "em"
+    assert section_names([])[-2:] == ["photos", "digits"]
+    with pytest.raises(DataError, match="no section mice; allowed are em, heights"):
+        section_names(["mice"])
+
+
+def test_the_command_says_section_by_section(tmp_path):
+    arguments = ["report", "--only", "five-points,em", "-o", str(tmp_path), "--jobs", "1"]
+    shown = CliRunner().invoke(main, [*arguments, "--json"])
+    assert shown.exit_code == 0
+    assert "[2/2] Five points by hand" in shown.stderr
+    assert set(json.loads(shown.stdout)) == {"em", "five-points", "speed", "page"}
+    assert CliRunner().invoke(main, [*arguments, "-q"]).stderr == ""
+
+
+def test_the_command_fails_as_its_sections_do(tmp_path):
+    missing = ["--photos", str(tmp_path / "none.jpg"), "-o", str(tmp_path), "--jobs", "1"]
+    some = CliRunner().invoke(main, ["report", "--only", "em,photos", *missing])
+    assert some.exit_code == 3
+    assert "Photos: " in some.stderr
+    assert CliRunner().invoke(main, ["report", "--only", "photos", *missing]).exit_code == 1
+    unknown = CliRunner().invoke(main, ["report", "--only", "mice", "-o", str(tmp_path)])
+    assert unknown.exit_code == 1
+    assert "no section mice" in unknown.stderr
+
+
+def test_the_same_seed_gives_the_same_page_and_figures(tmp_path, report):
+    """Only the table of seconds may differ; processes side by side change nothing."""
+    again = write_report(Settings(tmp_path), only=("mouse", "five-points"), n_processes=2)
+    first, second = report.page.parent, again.page.parent
+    figures = sorted(path.name for path in (second / "figures").iterdir())
+    assert len(figures) == 12
+    for name in figures:
+        assert (first / "figures" / name).read_bytes() == (second / "figures" / name).read_bytes()
+    before, after = (
+        re.search(r'<section id="mouse".*?</section>', each.page.read_text(encoding="utf-8"), re.DOTALL)[0]
+        for each in (report, again)
+    )
+    assert re.sub(r"(Figure|Table) \d+", "", before) == re.sub(r"(Figure|Table) \d+", "", after)
+
+
+def test_photos_are_embedded_reduced():
+    pixels = np.zeros((300, 900, 3), np.uint8)
+    shown = embedded_photo(pixels, "black", 450)
+    assert (shown.width, shown.height) == (450, 150)
+    assert shown.uri.startswith("data:image/jpeg;base64,")
+    flat = embedded_photo(pixels, "black", 2000, few_colors=True)
+    assert (flat.width, flat.height) == (900, 300)
+    assert flat.uri.startswith("data:image/png;base64,")
