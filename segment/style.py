@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from segment.output import atomic_path
 
@@ -26,7 +26,9 @@ _METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
-def new_figure(width: float = 6.4, height: float = 4.2, *, layout: str = "constrained") -> Any:
+def new_figure(
+    width: float = 6.4, height: float = 4.2, *, layout: Literal["constrained", "compressed"] = "constrained"
+) -> Any:
     """Return an empty `matplotlib.figure.Figure` of that size in inches; it knows no global state.
 
     Axes of equal scales need the layout "compressed", which "constrained" would cut the titles of.
