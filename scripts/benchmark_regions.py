@@ -27,6 +27,7 @@ from segment.photo.evaluation import (
     summarise_boundaries,
     summarise_regions,
 )
+from segment.photo.photo import Photo
 from segment.photo.regions.hierarchy import segment_regions, to_lab
 
 # The same number of scales for everybody; where a method has a second parameter, the best of those tried on
@@ -101,7 +102,7 @@ def plain_mixture(image: np.ndarray, n_components: float) -> np.ndarray:
 def _smooth_lab(image: np.ndarray) -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
-    return gaussian_filter(to_lab(image), (2, 2, 0)).reshape(-1, 3).astype(np.float64)
+    return gaussian_filter(to_lab(Photo.of(image)), (2, 2, 0)).reshape(-1, 3).astype(np.float64)
 
 
 def connected(labels: np.ndarray, smallest: int) -> np.ndarray:

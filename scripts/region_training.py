@@ -34,6 +34,7 @@ from segment.photo.evaluation import (
     load_bsds500_image,
     summarise_regions,
 )
+from segment.photo.photo import Photo
 from segment.photo.regions.channels import measure_channels
 from segment.photo.regions.cost import FEATURES, MergeCost
 from segment.photo.regions.graph import add_prior, build_graph, find_leaves, leaf_log_odds
@@ -85,7 +86,7 @@ class Records(NamedTuple):
 
 def measure(name: str, seed: int) -> Measured:
     annotated = load_bsds500_image("train", name)
-    channels = measure_channels(to_lab(annotated.image), random_state=seed, n_jobs=1)
+    channels = measure_channels(to_lab(Photo.of(annotated.image)), random_state=seed, n_jobs=1)
     leaves = find_leaves(channels)
     return Measured(build_graph(channels, leaves), ContingencyTable.of(leaves, annotated.annotations))
 

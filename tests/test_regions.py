@@ -6,6 +6,7 @@ import pytest
 from segment.errors import DataError, ImageError, ModelError
 from segment.kernels import regions as kernels
 from segment.kernels.regions import Graph, Network
+from segment.photo.photo import Photo
 from segment.photo.regions.channels import measure_channels
 from segment.photo.regions.cost import FEATURES, MergeCost, shipped_cost
 from segment.photo.regions.graph import build_graph, find_leaves
@@ -119,9 +120,8 @@ def test_same_seed_same_tree_whatever_the_threads():
         painted()[..., 0],
         painted().astype(np.uint16) * 257,
         np.dstack([painted(), np.tile(np.arange(80, dtype=np.uint8) * 3, (60, 1))]),
-        np.dstack([painted(), np.zeros((60, 80), dtype=np.uint8)]),
     ],
-    ids=["one color", "1 x 1", "2 x 2", "1 x N", "N x 1", "gray", "16 bit", "alpha", "transparent"],
+    ids=["one color", "1 x 1", "2 x 2", "1 x N", "N x 1", "gray", "16 bit", "alpha"],
 )
 def test_odd_images_become_trees(image):
     tree = segment_regions(image)
@@ -134,20 +134,39 @@ def test_odd_images_become_trees(image):
 
 def test_depth_and_gray_do_not_matter():
     image = painted()
-    assert np.allclose(to_lab(image), to_lab(image.astype(np.uint16) * 257), atol=1e-3)
-    assert np.allclose(to_lab(image[..., 0])[..., 1:], 0, atol=1e-2)
+    deep = image.astype(np.uint16) * 257
+    assert np.allclose(to_lab(Photo.of(image)), to_lab(Photo.of(deep)), atol=1e-3)
+    assert np.allclose(to_lab(Photo.of(image[..., 0]))[..., 1:], 0, atol=1e-2)
 
 
-@pytest.mark.parametrize(
-    "image", [np.zeros((4, 4, 3)), np.zeros((4, 4, 2), dtype=np.uint8), np.zeros((0, 4, 3), dtype=np.uint8)]
-)
+def test_what_is_transparent_is_white():
+    image = np.dstack([painted(), np.full((60, 80), 255, dtype=np.uint8)])
+    image[:, 40:, 3] = 0
+    lab = to_lab(Photo.of(image))
+    assert np.allclose(lab[:, 40:], [100, 0, 0], atol=1e-4)
+    assert lab[:, :40, 0].max() < 80
+
+
+def test_a_large_photo_is_refined_at_full_size():
+    # A disc of 700 pixels: the hierarchy is found at a third of the size, its edge at full size.
+    y, x = np.mgrid[:1201, :901]
+    disc = np.hypot(y - 600, x - 450) < 350
+    image = np.where(disc[..., None], np.uint8([210, 80, 50]), np.uint8([40, 110, 160]))
+    tree = segment_regions(image)
+    label_map = tree.cut(n_regions=2)
+    assert label_map.shape == disc.shape
+    assert len(np.unique(tree.leaves)) == tree.n_leaves
+    assert (label_map != disc).mean() < 0.0005
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4, 3), dtype=np.int32), np.zeros((0, 4, 3), dtype=np.uint8)])
 def test_arrays_that_are_no_image_are_refused(image):
     with pytest.raises(ImageError):
         segment_regions(image)
 
 
 def small_graph():
-    channels = measure_channels(to_lab(painted(noise=40)), n_jobs=1)
+    channels = measure_channels(to_lab(Photo.of(painted(noise=40))), n_jobs=1)
     leaves = find_leaves(channels)
     return leaves, build_graph(channels, leaves), channels
 

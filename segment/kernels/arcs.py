@@ -9,6 +9,10 @@ from segment.kernels.compile import kernel
 # Half the side of the window in which an arc's normal is found.
 REACH = 4
 
+# Where boundaries are refined: twice the variance of a vote's distance (working pixels), and color (Lab).
+NEAR = 2 * 0.7**2
+ALIKE = 2 * 5.0**2
+
 
 @kernel
 def absorb_small(labels, colors, n_labels, smallest, target):
@@ -150,3 +154,46 @@ def sum_step(level, shift, distance, arc_of, points, normals, steps):
 @kernel
 def _inside(position, shift, size):
     return min(max(int(position + 0.5) >> shift, 0), size - 1)
+
+
+@kernel
+def refine_rows(lab, first_row, factor, mixed, working_lab, working_leaves, leaves):
+    """Give each pixel near a boundary the leaf of those working pixels around it that look like it.
+
+    A working pixel counts by its distance and by its difference in color, as in joint bilateral upsampling.
+    IN lab (h, N, 3), the rows from first_row on; factor: pixels a side of a working pixel; mixed (m, n) bool:
+    another leaf is next to the working pixel; working_lab (m, n, 3); working_leaves (m, n) int32.
+    OUT leaves (h, N) int32.
+    """
+    m, n = working_leaves.shape
+    found, votes = np.empty(9, np.int32), np.empty(9)
+    for y in range(lab.shape[0]):
+        v = min((first_row + y) // factor, m - 1)
+        for x in range(lab.shape[1]):
+            u = min(x // factor, n - 1)
+            leaves[y, x] = working_leaves[v, u]
+            if not mixed[v, u]:
+                continue
+            n_found = 0
+            for i in range(max(0, v - 1), min(m, v + 2)):
+                for j in range(max(0, u - 1), min(n, u + 2)):
+                    down = (first_row + y + 0.5) / factor - i - 0.5
+                    right = (x + 0.5) / factor - j - 0.5
+                    color = 0.0
+                    for d in range(3):
+                        color += (lab[y, x, d] - working_lab[i, j, d]) ** 2
+                    vote = np.exp(-(down * down + right * right) / NEAR - color / ALIKE)
+                    k = 0
+                    while k < n_found and found[k] != working_leaves[i, j]:
+                        k += 1
+                    if k == n_found:
+                        found[k] = working_leaves[i, j]
+                        votes[k] = 0.0
+                        n_found += 1
+                    votes[k] += vote
+            best = 0
+            for k in range(1, n_found):
+                if votes[k] > votes[best]:
+                    best = k
+            if votes[best] > 0:
+                leaves[y, x] = found[best]

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
 
-from segment.errors import ImageError
+from segment.kernels.arcs import refine_rows
 from segment.kernels.regions import Graph, merge_until
+from segment.parallel import block_ranges, map_blocks
+from segment.photo.colors import to_features
+from segment.photo.photo import Photo
 from segment.photo.regions.channels import measure_channels
 from segment.photo.regions.cost import MergeCost, shipped_cost
 from segment.photo.regions.graph import add_prior, build_graph, find_leaves, leaf_log_odds
 from segment.photo.regions.tree import RegionTree
+
+# Larger photos are reduced by a whole factor to at most this many pixels: the cost was learned on photos of
+# 0.15 megapixels, and more detail than this no hierarchy needs.
+WORKING_PIXELS = 400_000
+
+_WHITE = np.array([100, 0, 0], dtype=np.float32)
+_ROWS = 64
 
 
 def segment_regions(image: Any, *, random_state: int = 0, n_jobs: int | None = None) -> RegionTree:
@@ -19,8 +30,8 @@ def segment_regions(image: Any, *, random_state: int = 0, n_jobs: int | None = N
 
     Parameters
     ----------
-    image : (M, N), (M, N, 1), (M, N, 3) or (M, N, 4) uint8 or uint16 ndarray, sRGB
-        Gray, color, or color with alpha; what is transparent is taken as white.
+    image : Photo, or (M, N), (M, N, 3), (M, N, 4) or (M, N, D) array
+        As for `segment_photo`; what is transparent fades into white.
     random_state : int
         Seed of the sampled pixels and of the mixtures' starts. The same seed gives the same tree.
     n_jobs : int, optional
@@ -33,7 +44,12 @@ def segment_regions(image: Any, *, random_state: int = 0, n_jobs: int | None = N
     Raises
     ------
     ImageError
-        If the array is no such image.
+        If `image` is no photo.
+
+    Notes
+    -----
+    The hierarchy of a photo of more than `WORKING_PIXELS` is found at a reduced size; the boundaries of its
+    leaves are then refined at full size.
 
     References
     ----------
@@ -41,11 +57,18 @@ def segment_regions(image: Any, *, random_state: int = 0, n_jobs: int | None = N
            segmentation", IEEE TPAMI 33(5), 898-916.
     .. [2] Ren & Shakhnarovich (2013), "Image segmentation by cascaded region agglomeration", CVPR:
            merging by a learned cost.
+    .. [3] Kopf, Cohen, Lischinski & Uyttendaele (2007), "Joint bilateral upsampling", ACM TOG 26(3): the
+           refinement.
     """
-    lab = to_lab(image)
+    photo = image if isinstance(image, Photo) else Photo.of(image)
+    factor = ceil(sqrt(photo.n_pixels / WORKING_PIXELS))
+    lab = to_lab(photo if factor == 1 else _reduced(photo, factor), n_jobs=n_jobs)
     channels = measure_channels(lab, random_state=random_state, n_jobs=n_jobs)
     leaves = find_leaves(channels)
-    return merge_leaves(leaves, build_graph(channels, leaves), shipped_cost())
+    graph = build_graph(channels, leaves)
+    if factor > 1:
+        leaves = _refined(photo, factor, lab, leaves, n_jobs)
+    return merge_leaves(leaves, graph, shipped_cost())
 
 
 def merge_leaves(leaves: np.ndarray, graph: Graph, cost: MergeCost) -> RegionTree:
@@ -64,29 +87,53 @@ def to_probability(log_odds: np.ndarray) -> np.ndarray:
     return np.clip(0.5 * (1 + np.tanh(0.5 * log_odds)), 1e-9, 1 - 1e-9)
 
 
-def to_lab(image: Any) -> np.ndarray:
-    """Return an image as (M, N, 3) float32 CIE Lab.
+def to_lab(photo: Photo, *, n_jobs: int | None = None) -> np.ndarray:
+    """Return a photo as (M, N, 3) float32 CIE Lab; bands that are no colors as they are shown."""
+    colors = photo.pixels if photo.is_color else photo.display
+    lab = to_features(colors.reshape(-1, 3), "lab", n_jobs=n_jobs).astype(np.float32)
+    lab = lab.reshape(*photo.shape, 3)
+    if photo.alpha is not None:
+        alpha = photo.alpha[..., None]
+        lab = lab * alpha + _WHITE * (1 - alpha)
+    return lab
 
-    Raises
-    ------
-    ImageError
-        If it is not a gray, color or color and alpha image of 8 or 16 bits.
-    """
-    from skimage.color import rgb2lab
 
-    image = np.asarray(image)
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"the image has dtype {image.dtype}; uint8 or uint16 is needed")
-    if image.ndim == 2:
-        image = image[..., None]
-    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
-        raise ImageError(
-            f"the image has shape {image.shape}; (M, N), (M, N, 3) or (M, N, 4) with M, N >= 1 is needed"
-        )
-    values = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
-    if values.shape[2] == 4:
-        alpha = values[..., 3:]
-        values = values[..., :3] * alpha + (1 - alpha)
-    if values.shape[2] == 1:
-        values = np.repeat(values, 3, axis=2)
-    return rgb2lab(values).astype(np.float32)
+def _reduced(photo: Photo, factor: int) -> Photo:
+    """Average squares of `factor` pixels a side; what is left at the right and below is averaged too."""
+    colors = photo.pixels if photo.is_color else photo.display
+    top = np.float32(np.iinfo(colors.dtype).max if colors.dtype.kind == "u" else 1)
+    reduced = _block_means(colors, factor) / top
+    alpha = None if photo.alpha is None else _block_means(photo.alpha[..., None], factor)[..., 0]
+    return Photo(np.minimum(reduced, 1), alpha)
+
+
+def _block_means(field: np.ndarray, factor: int) -> np.ndarray:
+    for axis in (0, 1):
+        starts = np.arange(0, field.shape[axis], factor)
+        counts = np.diff(np.append(starts, field.shape[axis])).astype(np.float32)
+        sums = np.add.reduceat(field, starts, axis=axis, dtype=np.float32)
+        field = sums / np.expand_dims(counts, (1 - axis, 2))
+    return field
+
+
+def _refined(
+    photo: Photo, factor: int, lab: np.ndarray, leaves: np.ndarray, n_jobs: int | None
+) -> np.ndarray:
+    """Return the leaves at full size, with boundaries that follow the colors of the photo."""
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    mixed = maximum_filter(leaves, 3) != minimum_filter(leaves, 3)
+    refined = np.empty(photo.shape, dtype=np.int32)
+
+    def refine(block: tuple[int, int]) -> None:
+        rows = slice(*block)
+        alpha = None if photo.alpha is None else photo.alpha[rows]
+        part = Photo((photo.pixels if photo.is_color else photo.display)[rows], alpha)
+        refine_rows(to_lab(part, n_jobs=1), block[0], factor, mixed, lab, leaves, refined[rows])
+
+    map_blocks(refine, block_ranges(photo.shape[0], _ROWS), n_jobs)
+    # A leaf that lost all its pixels would be missing from every cut: it keeps its working pixels.
+    for gone in np.setdiff1d(np.arange(leaves.max() + 1), np.unique(refined)):
+        enlarged = np.argwhere(leaves == gone) * factor
+        refined[enlarged[:, 0], enlarged[:, 1]] = gone
+    return refined
