@@ -242,6 +242,27 @@ def test_a_bad_extrapolation_is_rejected_and_em_goes_on(raises):
     assert np.diff(result.lower_bounds).min() > -1e-12
 
 
+class _Standing(_PackedCensus):
+    """An extrapolation that gains nothing: it leads back to where it came from."""
+
+    def __init__(self):
+        self.packed = []
+
+    def pack(self, parameters):
+        self.packed.append(parameters)
+        return super().pack(parameters)
+
+    def unpack(self, vector):
+        # The last but one is where the loop stands, the last one what it has not tried yet.
+        return self.packed[-2]
+
+
+def test_an_extrapolation_that_gains_nothing_is_no_convergence():
+    result = run_em(_Standing(), 0.01, tol=1e-12)
+    assert result.converged
+    assert result.parameters == pytest.approx(0.626821498, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
