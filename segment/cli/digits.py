@@ -109,7 +109,7 @@ class Stages:
     "--n-init",
     type=_count,
     metavar="N",
-    help="Short runs of EM to choose the start from.  [default: 10; 2 for many components]",
+    help="Starts to choose from.  [default: 60; 2 for more than 20 components]",
 )
 @click.option(
     "--save-model",

@@ -23,6 +23,8 @@ VOTE_ROUNDS = 3
 OWN_VOTE = 0.5
 # Distances in this many leading axes reject nearly all pairs at a third of the cost of all 200.
 BOUND_AXES = 64
+# With 1e-4, Lanczos misses the second eigenvector of a graph that falls into two pieces.
+EIGEN_TOL = 1e-6
 QUERY_ROWS, REFERENCE_ROWS = 256, 1024
 
 
@@ -183,7 +185,7 @@ def normalised_eigenvectors(graph: Any, count: int, random_state: int) -> tuple[
     affinity = (root @ graph @ root).tocsr().astype(np.float32)
     start = np.random.default_rng(random_state).normal(size=len(degrees)).astype(np.float32)
     values, vectors = eigsh(
-        affinity, count, which="LA", tol=1e-4, v0=start, ncv=min(len(degrees), max(2 * count + 1, 40))
+        affinity, count, which="LA", tol=EIGEN_TOL, v0=start, ncv=min(len(degrees), max(2 * count + 1, 40))
     )
     order = np.argsort(-values)
     return values[order].astype(np.float64), vectors[:, order]

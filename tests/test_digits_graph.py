@@ -1,0 +1,130 @@
+"""The neighbour graph: exactness, whitening, the cut, the vote, and a block that only the graph moves."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segment.digits.graph import (
+    nearest_neighbours,
+    neighbour_graph,
+    normalised_cut,
+    normalised_eigenvectors,
+    refine,
+    support,
+    vote,
+    whiten,
+)
+from segment.errors import DataError
+
+
+def brute_force(X, k):
+    distances = ((X[:, None].astype(float) - X[None].astype(float)) ** 2).sum(axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return np.sort(distances, axis=1)[:, :k], distances
+
+
+@pytest.mark.kernels
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(12, 400), st.integers(1, 100), st.booleans())
+def test_neighbours_are_the_nearest(seed, n, d, grouped):
+    rng = np.random.default_rng(seed)
+    X = (rng.normal(size=(n, d)) * np.linspace(2, 0.3, d)).astype(np.float32)
+    groups = rng.integers(0, 4, n) if grouped else None
+    found = nearest_neighbours(X, 10, groups=groups, n_jobs=1)
+    expected, distances = brute_force(X, 10)
+    rows = np.arange(n)[:, None]
+    assert not (found == rows).any()
+    assert all(len(set(row)) == 10 for row in found.tolist())
+    # By distance: neighbours at equal distances may come in either order.
+    np.testing.assert_allclose(distances[rows, found], expected, rtol=1e-4)
+
+
+def test_neighbours_among_equal_rows_and_across_blocks():
+    X = np.repeat(np.arange(300, dtype=np.float32), 5)[:, None] * np.ones(3, np.float32)
+    found = nearest_neighbours(X, 4)
+    assert np.array_equal(
+        np.sort(found // 5, axis=1), np.repeat(np.arange(300), 5)[:, None] * np.ones((1, 4))
+    )
+
+
+def test_neighbours_do_not_depend_on_the_number_of_threads():
+    X = np.random.default_rng(0).normal(size=(700, 30)).astype(np.float32)
+    np.testing.assert_array_equal(nearest_neighbours(X, 5, n_jobs=1), nearest_neighbours(X, 5, n_jobs=3))
+
+
+def test_the_graph_counts_mutual_neighbours_twice():
+    graph = neighbour_graph(np.array([[1], [0], [1]], np.int32)).toarray()
+    assert graph.tolist() == [[0, 2, 0], [2, 0, 1], [0, 1, 0]]
+
+
+def test_a_cut_counted_by_hand():
+    graph = neighbour_graph(np.array([[1], [0], [1], [2]], np.int32))
+    # Edges 0-1 (2), 1-2 (1), 2-3 (1); {0, 1} has volume 5, {2, 3} has 3, one edge between them.
+    assert normalised_cut(graph, np.array([0, 0, 1, 1]), 2) == pytest.approx(1 / 5 + 1 / 3)
+    assert normalised_cut(graph, np.zeros(4, int), 2) == pytest.approx(0.0)
+
+
+def test_support_is_the_share_of_like_neighbours():
+    graph = neighbour_graph(np.array([[1], [0], [1], [2]], np.int32))
+    assert support(graph, np.array([0, 0, 1, 1]), 2) == pytest.approx([1, 2 / 3, 1 / 2, 1])
+
+
+def test_the_vote_turns_a_lonely_label():
+    ring = (np.arange(30)[:, None] + [1, 2, -1, -2]) % 30
+    labels = np.repeat([0, 1], 15).astype(np.int32)
+    labels[7] = 1
+    voted = vote(neighbour_graph(ring.astype(np.int32)), labels, 2)
+    assert voted.tolist() == [0] * 15 + [1] * 15
+
+
+def test_whitening_gives_unit_spread_within_clusters():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 6000)
+    X = rng.normal(size=(6000, 4)) * [3, 1, 0.5, 0.2] + 8 * rng.normal(size=(3, 4))[labels]
+    white = whiten(X.astype(np.float32), labels).astype(float)
+    within = sum(np.cov(white[labels == k].T) * (labels == k).sum() for k in range(3)) / 6000
+    values = np.linalg.eigvalsh(within)
+    assert values.max() <= 1.01
+    total = np.var(white, axis=0)
+    assert np.all(np.diff(total) <= 1e-6)
+    assert white.mean(axis=0) == pytest.approx(np.zeros(4), abs=1e-3)
+
+
+def test_eigenvectors_of_separate_blocks_have_value_one():
+    neighbours = np.concatenate(
+        [(np.arange(20)[:, None] + [1, 2, 3]) % 20 + 20 * block for block in range(3)]
+    )
+    values, vectors = normalised_eigenvectors(neighbour_graph(neighbours.astype(np.int32)), 4, 0)
+    assert values[:3] == pytest.approx([1, 1, 1], abs=1e-5)
+    assert values[3] < 0.99
+    assert vectors.shape == (60, 4)
+
+
+def test_the_graph_moves_a_block_that_the_mixture_gave_away():
+    """Two bent classes: a straight first labelling cuts both; the graph follows their shapes."""
+    rng = np.random.default_rng(0)
+    angle = np.tile(np.linspace(0, np.pi, 400), 2)
+    truth = np.repeat([0, 1], 400)
+    moons = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    moons[truth == 1] = [1.0, 0.2] - moons[truth == 1]
+    X = (moons + rng.normal(scale=0.06, size=moons.shape)).astype(np.float32)
+    first = (X[:, 1] < 0.1).astype(np.int64)
+    assert 0.75 < np.mean(first == truth) < 0.95
+    found = refine(X, first, 2)
+    agreed = np.mean(found.labels == truth)
+    assert max(agreed, 1 - agreed) > 0.99
+    assert found.cut < 0.05
+    again = refine(X, first, 2, n_jobs=1)
+    np.testing.assert_array_equal(again.labels, found.labels)
+
+
+def test_one_cluster_and_too_few_samples():
+    X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    assert not refine(X, np.zeros(40, int), 1).labels.any()
+    with pytest.raises(DataError, match=r"9 samples are too few .* --refine none"):
+        refine(X[:9], np.zeros(9, int), 2)
+
+
+def test_equal_images_have_no_scale_to_whiten_by():
+    assert not whiten(np.ones((20, 3), np.float32), np.arange(20) % 2).any()
