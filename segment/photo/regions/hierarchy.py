@@ -136,4 +136,24 @@ def _refined(
     for gone in np.setdiff1d(np.arange(leaves.max() + 1), np.unique(refined)):
         enlarged = np.argwhere(leaves == gone) * factor
         refined[enlarged[:, 0], enlarged[:, 1]] = gone
+    _join_fragments(refined)
     return refined
+
+
+def _join_fragments(leaves: np.ndarray) -> None:
+    """Give every piece that the refinement cut off its leaf to the leaf that surrounds most of it (INOUT)."""
+    from scipy.ndimage import binary_dilation, find_objects
+    from skimage.measure import label
+
+    pieces = label(leaves, background=-1, connectivity=1)
+    areas = np.bincount(pieces.ravel())
+    boxes = find_objects(pieces)
+    owner = np.array([leaves[box][pieces[box] == i][0] for i, box in enumerate(boxes, start=1)])
+    largest = np.zeros(int(owner.max()) + 1, dtype=np.int64)
+    for piece in np.argsort(areas[1:], kind="stable"):
+        largest[owner[piece]] = piece
+    for piece in np.setdiff1d(np.arange(len(boxes)), largest):
+        around = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in boxes[piece])
+        inside = pieces[around] == piece + 1
+        rim = leaves[around][binary_dilation(inside) & ~inside]
+        leaves[around][inside] = np.bincount(rim).argmax()
