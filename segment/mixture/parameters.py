@@ -107,11 +107,14 @@ class Parameters:
 
     def save(self, path: str | os.PathLike[str], **extra: Any) -> None:
         """Write the parameters, and arrays or texts that go with them, to an .npz file."""
-        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-            np.savez(
-                stream, weights=self.weights, means=self.means, covariances=self.covariances,
-                covariance_type=np.array(self.covariance_type), **extra,
-            )  # fmt: skip
+        arrays = {
+            name: getattr(self, name) for name in ("weights", "means", "covariances", "covariance_type")
+        }
+        with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for name, value in (arrays | extra).items():
+                # np.savez would write the time into the file: equal models are equal bytes.
+                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, np.asanyarray(value), allow_pickle=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> tuple[Parameters, dict[str, np.ndarray]]:

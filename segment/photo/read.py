@@ -128,8 +128,7 @@ def _decode(
         reader = {"format": "TIFF", "orientation": orientation, "profile": "none", "depth": depth}
         array = _oriented(array, orientation)
         if facts["bands"]:
-            photo = Photo.of(array if array.dtype.kind != "i" else array.astype(np.float32), bands=True)
-            return photo.pixels, None, False, reader | {"bands": array.shape[2]}
+            return _bands(array, source), None, False, reader | {"bands": array.shape[2]}
         return *_split(array, facts["alpha"]), True, reader
     with _pillow_errors(source), _open(data) as image:
         check_size(*image.size)
@@ -143,11 +142,19 @@ def _decode(
             reader |= {"orientation": orientation, "profile": _described(profile), "depth": 16}
             return *_split(array, channels in (2, 4)), True, reader
         image.load()
-        return _from_pillow(image, reader)
+        return _from_pillow(image, source, reader)
+
+
+def _bands(array: np.ndarray, source: str) -> np.ndarray:
+    """Check bands, and make floats of signed integers."""
+    try:
+        return Photo.of(array.astype(np.float32) if array.dtype.kind == "i" else array, bands=True).pixels
+    except ImageError as error:
+        raise ImageError(f"{source}: {error}") from error
 
 
 def _from_pillow(
-    image: Any, reader: dict[str, Any]
+    image: Any, source: str, reader: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
     from PIL import ImageOps
 
@@ -157,8 +164,8 @@ def _from_pillow(
         image = ImageOps.exif_transpose(image)
     reader["orientation"] = orientation
     if image.mode == "F" or image.mode == "I":
-        array = Photo.of(np.asarray(image, dtype=np.float32), bands=True).pixels
-        return array, None, False, reader | {"profile": "none", "depth": 32, "bands": 1}
+        array = np.asarray(image, dtype=np.float32)
+        return _bands(array, source), None, False, reader | {"profile": "none", "depth": 32, "bands": 1}
     reader["depth"] = 16 if image.mode.startswith("I;16") else 1 if image.mode == "1" else 8
     if image.mode.startswith("I;16"):
         reader["profile"] = "none"
@@ -254,7 +261,8 @@ def _pillow_errors(source: str) -> Iterator[None]:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{source}: not an image that can be read; JPEG, PNG, WebP, BMP, GIF and TIFF are"
+            f"{source}: not an image, or damaged from its beginning; JPEG, PNG, WebP, BMP, GIF and TIFF "
+            "can be read"
         ) from error
     except Exception as error:
         # Pillow's decoders raise nearly every exception there is on damaged files.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from segment.output import atomic_path, write_json, write_text
 from segment.photo.draw import draw_overlay, draw_palette, draw_segmented, draw_sheet, hex_code
 from segment.photo.fit import PhotoSegmentation
 from segment.photo.png import write_png
+from segment.photo.regions.outputs import write_contours, write_levels
+from segment.photo.regions.segmentation import RegionSegmentation
 from segment.photo.segmentation import Segmentation
 from segment.style import save_figure
 
@@ -150,6 +153,24 @@ def _write_model(segmentation: PhotoSegmentation, stem: Path) -> list[Path]:
     return [path]
 
 
+def _write_contours(segmentation: RegionSegmentation, stem: Path) -> list[Path]:
+    path = _at(stem, "_contours.png")
+    write_contours(segmentation, path)
+    return [path]
+
+
+def _write_tree(segmentation: RegionSegmentation, stem: Path) -> list[Path]:
+    path = _at(stem, "_tree.npz")
+    segmentation.tree.save(path)
+    return [path]
+
+
+def _write_levels(segmentation: RegionSegmentation, stem: Path) -> list[Path]:
+    path = _at(stem, "_levels.html")
+    write_levels(segmentation, path, stem.name)
+    return [path]
+
+
 # The sidecar is no entry: it is written last, since it lists all others.
 OUTPUTS = {
     "segmented": Output(("_segmented.png",), _write_segmented),
@@ -160,29 +181,44 @@ OUTPUTS = {
     "palette": Output(("_palette.png", "_palette.json", "_palette.css", "_palette.gpl"), _write_palette),
     "sheet": Output(("_sheet.png",), _write_sheet),
     "model": Output(("_model.npz",), _write_model),
+    "contours": Output(("_contours.png",), _write_contours),
+    "tree": Output(("_tree.npz",), _write_tree),
+    "levels": Output(("_levels.html",), _write_levels),
 }
 
+# Outputs that one method alone has.
+_ONLY = {"colors": ("soft", "model"), "regions": ("contours", "tree", "levels")}
+
 SIDECAR = "json"
-KINDS = (*OUTPUTS, SIDECAR)
+
+
+def kinds_of(method: str) -> tuple[str, ...]:
+    """Return the kinds of output that a method ("colors" or "regions") has."""
+    foreign = {kind for name, kinds in _ONLY.items() if name != method for kind in kinds}
+    return tuple(kind for kind in (*OUTPUTS, SIDECAR) if kind not in foreign)
+
+
+KINDS = kinds_of("colors")
 DEFAULT = ("segmented", "overlay", "palette", SIDECAR)
 
 
-def parse_kinds(text: str) -> tuple[str, ...]:
-    """Return the kinds of output named in a list like "segmented,json", or all of them for "all".
+def parse_kinds(text: str, method: str = "colors") -> tuple[str, ...]:
+    """Return the kinds of output named in a list like "segmented,json", or all of the method's for "all".
 
     Raises
     ------
     DataError
         If one is not known, or none is named.
     """
+    known = kinds_of(method)
     names = [name.strip() for name in text.split(",") if name.strip()]
     if names == ["all"]:
-        return KINDS
-    wrong = [name for name in names if name not in KINDS]
+        return known
+    wrong = [name for name in names if name not in known]
     if wrong or not names:
         got = f"{wrong[0]!r} is no output" if wrong else "no output is named"
-        raise DataError(f"{got}; allowed are all, or some of {','.join(KINDS)}")
-    return tuple(kind for kind in KINDS if kind in names)
+        raise DataError(f"{got}; allowed are all, or some of {','.join(known)}")
+    return tuple(kind for kind in known if kind in names)
 
 
 def existing_outputs(stem: Path, kinds: Iterable[str]) -> list[Path]:
@@ -192,7 +228,8 @@ def existing_outputs(stem: Path, kinds: Iterable[str]) -> list[Path]:
         patterns = OUTPUTS[kind].patterns if kind in OUTPUTS else (".json",)
         for pattern in patterns:
             if "*" not in pattern:
-                found += [path for path in [_at(stem, pattern)] if path.exists()]
+                # os.path.exists takes a name that is too long for one of no file.
+                found += [path for path in [_at(stem, pattern)] if os.path.exists(path)]
             elif stem.parent.is_dir():
                 head, tail = (stem.name + pattern).split("*")
                 found += [
