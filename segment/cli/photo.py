@@ -29,6 +29,10 @@ from segment.output import json_text, write_json
 COVARIANCES = ("full", "diag", "tied", "spherical")
 SPACES = ("lab", "luv", "oklab", "rgb", "linear")
 SMOOTHINGS = ("none", "light", "strong")
+METHODS = ("colors", "regions")
+DETAILS = ("low", "medium", "high")
+COLOR_OPTIONS = ("n_components", "covariance_type", "color_space", "smooth", "n_init", "model_path")
+REGION_OPTIONS = ("n_regions", "scale", "detail")
 DEFAULT_SAVE = "segmented,overlay,palette,json"
 
 
@@ -44,21 +48,12 @@ class Count(click.ParamType):
         return click.IntRange(min=1).convert(value, param, ctx)
 
 
-def _kinds(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    """Turn the value of --save into kinds of output."""
-    from segment.photo.write import parse_kinds
-
-    try:
-        return parse_kinds(value)
-    except SegmentError as error:
-        raise click.BadParameter(str(error)) from error
-
-
 @dataclass(frozen=True)
 class Plan:
     """What to do with every photo: how to segment it, what to write, what to say."""
 
     segment: Callable[[Any], Any]
+    summarise: Callable[..., dict[str, Any]]
     output: Path
     kinds: tuple[str, ...]
     seed: int
@@ -72,6 +67,13 @@ class Plan:
 @click.command()
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @output_option("outputs/photo")
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="colors",
+    show_default=True,
+    help="colors: cluster the colors. regions: find connected regions, as people would draw them.",
+)
 @click.option(
     "-k",
     "--components",
@@ -99,8 +101,26 @@ class Plan:
     metavar="A,B,C|all",
     default=DEFAULT_SAVE,
     show_default=True,
-    callback=_kinds,
-    help="Outputs: segmented, labels, overlay, masks, soft, palette, sheet, model, json.",
+    help="Outputs: segmented, labels, overlay, masks, palette, sheet, json; of colors also soft, model; of "
+    "regions also contours, tree, levels (a page with a slider).",
+)
+@click.option(
+    "--regions",
+    "n_regions",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --method regions: into so many.",
+)
+@click.option(
+    "--scale",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="S",
+    help="With --method regions: cut the hierarchy there; near 0 is finest, 1 is one region.",
+)
+@click.option(
+    "--detail",
+    type=click.Choice(DETAILS),
+    help="With --method regions: the scale in words.  [default: medium]",
 )
 @click.option(
     "--n-init",
@@ -121,7 +141,7 @@ class Plan:
 @click.pass_context
 @reports_errors
 def photo(ctx: click.Context, **options: Any) -> None:
-    """Segment color photos by a Gaussian mixture of their colors.
+    """Segment color photos by a Gaussian mixture of their colors, or into regions.
 
     INPUT is a file (JPEG, PNG, WebP, BMP, GIF, TIFF), a folder, a quoted glob, - for standard input, or
     skimage:NAME for a photo bundled with scikit-image (astronaut, cat, coffee, rocket, ...).
@@ -150,7 +170,34 @@ def photo(ctx: click.Context, **options: Any) -> None:
 
 
 def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """Choose between fitting and applying a model, and gather what holds for every photo."""
+    """Choose how photos are segmented, and gather what holds for every photo."""
+    from segment.photo.write import parse_kinds
+
+    method = options["method"]
+    foreign = {"colors": REGION_OPTIONS, "regions": COLOR_OPTIONS}[method]
+    if wrong := [name for name in foreign if _is_given(ctx, name)]:
+        raise click.UsageError(f"{_spelled(ctx, wrong[0])} does not go with --method {method}")
+    try:
+        kinds = parse_kinds(options["kinds"], method)
+    except SegmentError as error:
+        raise click.BadParameter(str(error), param_hint="--save") from error
+    segment, summarise = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options)
+    told = ("output", "seed", "force", "allow_large", "as_json", "quiet", "verbose")
+    return Plan(segment, summarise, kinds=kinds, **{name: options[name] for name in told})
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+
+
+def _spelled(ctx: click.Context, name: str) -> str:
+    return next(param.opts[-1] for param in ctx.command.params if param.name == name)
+
+
+def _by_colors(ctx: click.Context, options: dict[str, Any]) -> tuple[Callable, Callable]:
+    """Cluster colors: fit a mixture, or apply a model."""
+    from segment.photo.summary import summarise
+
     shared = {"smooth": options["smooth"], "n_jobs": options["jobs"]}
     if options["model_path"] is None:
         names = ("n_components", "covariance_type", "color_space", "n_init")
@@ -162,7 +209,7 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
             return segment_photo(photo, **fitting)
     else:
         for name in ("n_components", "covariance_type", "color_space", "n_init"):
-            if ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+            if _is_given(ctx, name):
                 raise click.UsageError(f"--model brings its own {name}: leave the option out")
         from segment.photo.model import PhotoModel
 
@@ -173,15 +220,33 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
 
             return apply_model(photo, model, **shared)
 
-    told = ("output", "kinds", "seed", "force", "allow_large", "as_json", "quiet", "verbose")
-    return Plan(segment, **{name: options[name] for name in told})
+    return segment, summarise
+
+
+def _by_regions(ctx: click.Context, options: dict[str, Any]) -> tuple[Callable, Callable]:
+    """Find regions: a number of them, or a scale."""
+    from segment.photo.regions.segmentation import (
+        DETAILS,
+        segment_photo_into_regions,
+        summarise_regions,
+    )
+
+    given = [name for name in REGION_OPTIONS if options[name] is not None]
+    if len(given) > 1:
+        spelled = " and ".join(_spelled(ctx, name) for name in given)
+        raise click.UsageError(f"{spelled} say the same thing in different ways: give one of them")
+    scale = options["scale"]
+    if scale is None and options["n_regions"] is None:
+        scale = DETAILS[options["detail"] or "medium"]
+    cut = {"n_regions": options["n_regions"], "scale": scale}
+    shared = {"random_state": options["seed"], "n_jobs": options["jobs"]}
+    return lambda photo: segment_photo_into_regions(photo, **cut, **shared), summarise_regions
 
 
 def _segment(item: Any, plan: Plan) -> None:
     """Read, segment and write one photo; tell of it."""
     from segment.photo.read import read_photo
     from segment.photo.segmentation import Stopwatch
-    from segment.photo.summary import summarise
     from segment.photo.write import SIDECAR, existing_outputs, sidecar_path, write_outputs
 
     stem = plan.output / item.name
@@ -201,7 +266,7 @@ def _segment(item: Any, plan: Plan) -> None:
             paths = write_outputs(segmentation, stem, plan.kinds)
     for warning in caught:
         say_warning(f"{item.source}: {warning.message}")
-    facts = summarise(
+    facts = plan.summarise(
         segmentation,
         seed=plan.seed,
         seconds=watch.seconds,
@@ -228,20 +293,33 @@ def _announce_compilation(quiet: bool) -> None:
 
 def _tell(facts: dict[str, Any], plan: Plan) -> None:
     """Say in a line what was found, and in detail if asked."""
-    n_components = facts["n_components"]
-    chosen = " (smallest ICL)" if facts["selection"] else ""
     say(
-        f"{facts['input']}: {facts['width']} x {facts['height']}, {n_components} "
-        f"component{'s' if n_components > 1 else ''}{chosen}, {facts['seconds']['total']:.2f} s, "
-        f"{len(facts['outputs'])} files in {plan.output}"
+        f"{facts['input']}: {facts['width']} x {facts['height']}, {_found(facts)}, "
+        f"{facts['seconds']['total']:.2f} s, {len(facts['outputs'])} files in {plan.output}"
     )
     if not plan.verbose:
         return
-    say(f"  {facts['n_distinct_colors']} distinct colors, {facts['n_iter']} iterations, log-likelihood "
-        f"{facts['log_likelihood']:.6g}")  # fmt: skip
+    say(f"  {_how(facts)}")
     say("  " + ", ".join(f"{name} {value}" for name, value in facts["reader"].items()))
     say("  " + ", ".join(f"{name} {value:.2f} s" for name, value in facts["seconds"].items()))
     for color, share in zip(facts["palette"].tolist(), facts["shares"], strict=True):
         say("  #{:02x}{:02x}{:02x}".format(*color) + f" {share:6.1%}")
     for text in [*facts["warnings"], *facts["outputs"]]:
         say(f"  {text}")
+
+
+def _found(facts: dict[str, Any]) -> str:
+    if "n_regions" in facts:
+        return f"{facts['n_regions']} region{'s' if facts['n_regions'] > 1 else ''}"
+    chosen = " (smallest ICL)" if facts["selection"] else ""
+    return f"{facts['n_components']} component{'s' if facts['n_components'] > 1 else ''}{chosen}"
+
+
+def _how(facts: dict[str, Any]) -> str:
+    if "n_regions" in facts:
+        scale = "" if facts["scale"] is None else f", cut at scale {facts['scale']:g}"
+        return f"a hierarchy of {facts['n_leaves']} leaves{scale}"
+    return (
+        f"{facts['n_distinct_colors']} distinct colors, {facts['n_iter']} iterations, log-likelihood "
+        f"{facts['log_likelihood']:.6g}"
+    )

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,10 +16,11 @@ from segment.output import atomic_path, write_json, write_text
 from segment.photo.draw import draw_overlay, draw_palette, draw_segmented, draw_sheet, hex_code
 from segment.photo.fit import PhotoSegmentation
 from segment.photo.png import write_png
-from segment.photo.regions.outputs import write_contours, write_levels
-from segment.photo.regions.segmentation import RegionSegmentation
 from segment.photo.segmentation import Segmentation
 from segment.style import save_figure
+
+if TYPE_CHECKING:
+    from segment.photo.regions.segmentation import RegionSegmentation
 
 # An indexed PNG has 256 colors, one of them for transparent pixels.
 _MOST_INDEXED = 255
@@ -154,6 +155,8 @@ def _write_model(segmentation: PhotoSegmentation, stem: Path) -> list[Path]:
 
 
 def _write_contours(segmentation: RegionSegmentation, stem: Path) -> list[Path]:
+    from segment.photo.regions.outputs import write_contours
+
     path = _at(stem, "_contours.png")
     write_contours(segmentation, path)
     return [path]
@@ -166,6 +169,8 @@ def _write_tree(segmentation: RegionSegmentation, stem: Path) -> list[Path]:
 
 
 def _write_levels(segmentation: RegionSegmentation, stem: Path) -> list[Path]:
+    from segment.photo.regions.outputs import write_levels
+
     path = _at(stem, "_levels.html")
     write_levels(segmentation, path, stem.name)
     return [path]

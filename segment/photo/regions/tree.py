@@ -75,6 +75,21 @@ class RegionTree:
         names[order] = np.arange(self.n_leaves)
         return names[target][self.leaves]
 
+    def coarsest(self, n_regions: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cut into `n_regions` (at most), and the merges left to do between its labels.
+
+        Returns
+        -------
+        label_map : (M, N) int32 ndarray
+        merges : (n - 1, 2) int32 ndarray
+            For n labels; the second joins the first.
+        """
+        label_map = self.cut(n_regions=n_regions)
+        _, first = np.unique(self.leaves, return_index=True)
+        names = label_map.flat[first]
+        left = self.merges[len(self.merges) - int(label_map.max()) :]
+        return label_map, names[left].reshape(-1, 2).astype(np.int32)
+
     def contour_map(self) -> np.ndarray:
         """Return the ultrametric contours, (M, N) float32: the scale up to which a boundary is there.
 
