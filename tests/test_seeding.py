@@ -100,6 +100,10 @@ def test_finalists_are_different_optima_best_first():
     assert np.diff(np.sort(bounds)).min() > 1e-5
 
 
+def test_finalists_in_one_optimum_are_one_start():
+    assert len(starting_points(Samples.of(four_gaussians(400)[0]), 4, random_state=0)) == 1
+
+
 def test_a_start_from_given_means():
     samples = Samples.of([[0.0], [2.0], [9.0], [11.0]])
     start = parameters_from_means(samples, [[1.5], [10.5], [500.0]], covariance_type="diag", reg_covar=0.0)
