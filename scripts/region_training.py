@@ -84,8 +84,8 @@ class Records(NamedTuple):
         return Records(*(part[chosen] for part in self))
 
 
-def measure(name: str, seed: int) -> Measured:
-    annotated = load_bsds500_image("train", name)
+def measure(name: str, seed: int, split: str = "train") -> Measured:
+    annotated = load_bsds500_image(split, name)
     channels = measure_channels(to_lab(Photo.of(annotated.image)), random_state=seed, n_jobs=1)
     leaves = find_leaves(channels)
     return Measured(build_graph(channels, leaves), ContingencyTable.of(leaves, annotated.annotations))
