@@ -76,11 +76,11 @@ def fit_onedal(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
     return Parameters(found.weights.ravel(), found.means, np.stack(found.covariances), "full")
 
 
-def fit_sklearn(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
+def fit_sklearn(X: np.ndarray, start: Parameters, n_iter: int, reg_covar: float = 0.0) -> Parameters:
     from sklearn.mixture import GaussianMixture
 
     model = GaussianMixture(
-        start.n_components, tol=0, reg_covar=0, max_iter=n_iter - 1, init_params="random_from_data",
+        start.n_components, tol=0, reg_covar=reg_covar, max_iter=n_iter - 1, init_params="random_from_data",
         weights_init=start.weights, means_init=start.means,
         precisions_init=np.linalg.inv(start.covariances),
     )  # fmt: skip

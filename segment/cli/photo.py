@@ -48,6 +48,25 @@ class Count(click.ParamType):
         return click.IntRange(min=1).convert(value, param, ctx)
 
 
+class Status:
+    """Shows on a terminal which step of a photo has begun; leaves a clean line behind."""
+
+    def __init__(self, shown: bool) -> None:
+        self.shown = shown and sys.stderr.isatty()
+
+    def __call__(self, step: str) -> None:
+        """Show the step that begins."""
+        if self.shown:
+            click.echo(f"\r{step + ' ...':<12}", err=True, nl=False)
+
+    def __enter__(self) -> Status:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            click.echo(f"\r{'':<12}\r", err=True, nl=False)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to do with every photo: how to segment it, what to write, what to say."""
@@ -62,6 +81,7 @@ class Plan:
     as_json: bool
     quiet: bool
     verbose: bool
+    status: Status
 
 
 @click.command()
@@ -156,6 +176,8 @@ def photo(ctx: click.Context, **options: Any) -> None:
     failed = len(errors)
     if inputs:
         load_in_background()
+    # One photo shows its steps, several show how many are done.
+    plan.status.shown &= len(inputs) == 1
     for item in progress(inputs, "photos", quiet=plan.quiet or len(inputs) < 2):
         try:
             _segment(item, plan)
@@ -181,9 +203,10 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
         kinds = parse_kinds(options["kinds"], method)
     except SegmentError as error:
         raise click.BadParameter(str(error), param_hint="--save") from error
-    segment, summarise = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options)
+    status = Status(not options["quiet"])
+    segment, summarise = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options, status)
     told = ("output", "seed", "force", "allow_large", "as_json", "quiet", "verbose")
-    return Plan(segment, summarise, kinds=kinds, **{name: options[name] for name in told})
+    return Plan(segment, summarise, kinds=kinds, status=status, **{name: options[name] for name in told})
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:
@@ -194,11 +217,11 @@ def _spelled(ctx: click.Context, name: str) -> str:
     return next(param.opts[-1] for param in ctx.command.params if param.name == name)
 
 
-def _by_colors(ctx: click.Context, options: dict[str, Any]) -> tuple[Callable, Callable]:
+def _by_colors(ctx: click.Context, options: dict[str, Any], status: Status) -> tuple[Callable, Callable]:
     """Cluster colors: fit a mixture, or apply a model."""
     from segment.photo.summary import summarise
 
-    shared = {"smooth": options["smooth"], "n_jobs": options["jobs"]}
+    shared = {"smooth": options["smooth"], "n_jobs": options["jobs"], "step": status}
     if options["model_path"] is None:
         names = ("n_components", "covariance_type", "color_space", "n_init")
         fitting = {name: options[name] for name in names} | shared | {"random_state": options["seed"]}
@@ -223,7 +246,7 @@ def _by_colors(ctx: click.Context, options: dict[str, Any]) -> tuple[Callable, C
     return segment, summarise
 
 
-def _by_regions(ctx: click.Context, options: dict[str, Any]) -> tuple[Callable, Callable]:
+def _by_regions(ctx: click.Context, options: dict[str, Any], status: Status) -> tuple[Callable, Callable]:
     """Find regions: a number of them, or a scale."""
     from segment.photo.regions.segmentation import (
         DETAILS,
@@ -240,7 +263,12 @@ def _by_regions(ctx: click.Context, options: dict[str, Any]) -> tuple[Callable, 
         scale = DETAILS[options["detail"] or "medium"]
     cut = {"n_regions": options["n_regions"], "scale": scale}
     shared = {"random_state": options["seed"], "n_jobs": options["jobs"]}
-    return lambda photo: segment_photo_into_regions(photo, **cut, **shared), summarise_regions
+
+    def segment(photo: Any) -> Any:
+        status("regions")
+        return segment_photo_into_regions(photo, **cut, **shared)
+
+    return segment, summarise_regions
 
 
 def _segment(item: Any, plan: Plan) -> None:
@@ -255,8 +283,8 @@ def _segment(item: Any, plan: Plan) -> None:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise OutputError(f"{existing[0]}{more}: exists already; allow overwriting with --force, or choose "
                           "another folder with -o")  # fmt: skip
-    watch = Stopwatch()
-    with watch.step("total"), warnings.catch_warnings(record=True) as caught:
+    watch = Stopwatch(plan.status)
+    with plan.status, watch.step("total"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with watch.step("read"):
             photo = read_photo(item.source, allow_large=plan.allow_large)
@@ -312,6 +340,8 @@ def _found(facts: dict[str, Any]) -> str:
     if "n_regions" in facts:
         return f"{facts['n_regions']} region{'s' if facts['n_regions'] > 1 else ''}"
     chosen = " (smallest ICL)" if facts["selection"] else ""
+    if facts["selection"] and facts["n_components"] == 1:
+        chosen = " (smallest ICL; -k asks for more)"
     return f"{facts['n_components']} component{'s' if facts['n_components'] > 1 else ''}{chosen}"
 
 

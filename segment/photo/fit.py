@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +22,7 @@ from segment.photo.colors import BANDS, color_space_of, lightness_order, to_feat
 from segment.photo.distinct import DistinctColors, distinct_colors
 from segment.photo.model import PhotoModel
 from segment.photo.photo import Photo, to_uint8
+from segment.photo.read import read_photo
 from segment.photo.segmentation import Segmentation, Stopwatch, palette_of
 from segment.photo.selection import select_n_components
 from segment.photo.smooth import smooth_labels, smoothing_of
@@ -111,12 +114,13 @@ def segment_photo(
     reg_covar: float = REG_COVAR,
     random_state: int = 0,
     n_jobs: int | None = None,
+    step: Callable[[str], None] = lambda name: None,
 ) -> PhotoSegmentation:
     """Cluster the colors of a photo and return its label map.
 
     Parameters
     ----------
-    image : Photo, or (M, N), (M, N, 3), (M, N, 4) or (M, N, D) array
+    image : Photo, (M, N), (M, N, 3), (M, N, 4) or (M, N, D) array, or what `read_photo` reads
         Gray, sRGB, sRGB with alpha (a weight), or any other number of bands, which are clustered as they are;
         uint8, uint16, or float (colors in [0, 1]).
     n_components : int or "auto"
@@ -134,6 +138,8 @@ def segment_photo(
     random_state : int
     n_jobs : int, optional
         Threads (default: all cores); the result does not depend on it.
+    step : callable
+        Called with the name of each step as it begins.
 
     Returns
     -------
@@ -154,10 +160,10 @@ def segment_photo(
     .. [2] Biernacki, Celeux & Govaert (2000), "Assessing a mixture model for clustering with the integrated
            completed likelihood", IEEE PAMI 22(7), 719-725.
     """
-    photo = _weighted(image if isinstance(image, Photo) else Photo.of(image), sample_weight)
+    photo = _weighted(_as_photo(image), sample_weight)
     smoothing_of(smooth)
     color_space = color_space_of(color_space).name if photo.is_color else BANDS
-    watch = Stopwatch()
+    watch = Stopwatch(step)
     with watch.step("count"):
         distinct = distinct_colors(photo)
         samples = Samples.of(to_features(distinct.values, color_space, n_jobs=n_jobs), distinct.weights)
@@ -196,7 +202,12 @@ def _ordered(
 
 
 def apply_model(
-    image: Any, model: PhotoModel, *, smooth: str = "light", n_jobs: int | None = None
+    image: Any,
+    model: PhotoModel,
+    *,
+    smooth: str = "light",
+    n_jobs: int | None = None,
+    step: Callable[[str], None] = lambda name: None,
 ) -> PhotoSegmentation:
     """Label the pixels of a photo by a mixture that was fitted to another.
 
@@ -209,7 +220,7 @@ def apply_model(
     ModelError
         If the model is of pixels with another number of bands.
     """
-    photo = image if isinstance(image, Photo) else Photo.of(image)
+    photo = _as_photo(image)
     smoothing_of(smooth)
     n_bands, n_features = photo.pixels.shape[2], model.parameters.n_features
     if n_bands != n_features or photo.is_color != (model.color_space != BANDS):
@@ -217,7 +228,7 @@ def apply_model(
             f"the model is of {n_features} {_kind(model.color_space != BANDS)}, {photo.source} has {n_bands} "
             f"{_kind(photo.is_color)}; give a model that was fitted to photos of the same kind"
         )
-    watch = Stopwatch()
+    watch = Stopwatch(step)
     with watch.step("count"):
         distinct = distinct_colors(photo)
         samples = Samples.of(to_features(distinct.values, model.color_space, n_jobs=n_jobs), distinct.weights)
@@ -270,6 +281,12 @@ def _fill_unused(
     for k in np.flatnonzero(shares == 0):
         nearest = np.square(samples.X - parameters.means[k]).sum(axis=1).argmin()
         palette[k] = to_uint8(distinct.values[nearest])
+
+
+def _as_photo(image: Any) -> Photo:
+    if isinstance(image, (str, os.PathLike)):
+        return read_photo(image)
+    return image if isinstance(image, Photo) else Photo.of(image)
 
 
 def _weighted(photo: Photo, sample_weight: Any) -> Photo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -75,14 +76,22 @@ def palette_of(
 
 
 class Stopwatch:
-    """Seconds that the steps of a work take, by name."""
+    """Seconds that the steps of a work take, by name.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    notify : callable
+        Called with the name of each step as it begins.
+    """
+
+    def __init__(self, notify: Callable[[str], None] = lambda name: None) -> None:
         self.seconds: dict[str, float] = {}
+        self.notify = notify
 
     @contextmanager
     def step(self, name: str) -> Any:
         """Time a step; a step timed twice adds up."""
+        self.notify(name)
         start = perf_counter()
         try:
             yield
