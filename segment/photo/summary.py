@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segment.output import versions
-from segment.photo.fit import PhotoSegmentation
+
+if TYPE_CHECKING:
+    # Not imported before a photo is read: fitting code loads while photos are decoded.
+    from segment.photo.fit import PhotoSegmentation
 
 
 def summarise(

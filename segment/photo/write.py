@@ -14,12 +14,12 @@ import numpy as np
 from segment.errors import DataError
 from segment.output import atomic_path, write_json, write_text
 from segment.photo.draw import draw_overlay, draw_palette, draw_segmented, draw_sheet, hex_code
-from segment.photo.fit import PhotoSegmentation
 from segment.photo.png import write_png
 from segment.photo.segmentation import Segmentation
 from segment.style import save_figure
 
 if TYPE_CHECKING:
+    from segment.photo.fit import PhotoSegmentation
     from segment.photo.regions.segmentation import RegionSegmentation
 
 # An indexed PNG has 256 colors, one of them for transparent pixels.
