@@ -144,7 +144,7 @@ def digits(**options: Any) -> None:
     chosen = found.limited(options["limit"])
     clustering = cluster_digits(chosen, settings, split=options["split"], n_jobs=options["jobs"], step=stages)
     stages.end()
-    summary = summarise(clustering, settings, split=options["split"], seconds=stages.seconds)
+    summary = summarise(clustering, settings, split=options["split"], seconds=dict(stages.seconds))
     stages("files")
     write_outputs(clustering, summary, output)
     if model_path:

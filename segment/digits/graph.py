@@ -79,7 +79,7 @@ def refine(
     neighbours = nearest_neighbours(white, N_NEIGHBOURS, groups=labels, n_jobs=n_jobs)
     graph = neighbour_graph(neighbours)
     eigenvalues, vectors = normalised_eigenvectors(graph, n_clusters + 1, random_state)
-    cut_labels = _kmeans_of_rows(vectors[:, :n_clusters], n_clusters, random_state)
+    cut_labels = _kmeans_of_rows(vectors[:, :n_clusters], labels, n_clusters, random_state)
     voted = vote(graph, cut_labels, n_clusters)
     cut = normalised_cut(graph, cut_labels, n_clusters)
     return Refinement(voted, support(graph, voted, n_clusters), cut, eigenvalues)
@@ -191,13 +191,24 @@ def normalised_eigenvectors(graph: Any, count: int, random_state: int) -> tuple[
     return values[order].astype(np.float64), vectors[:, order]
 
 
-def _kmeans_of_rows(vectors: np.ndarray, n_clusters: int, random_state: int) -> np.ndarray:
-    """Cluster the rows of the eigenvectors, each scaled to length one."""
+def _kmeans_of_rows(
+    vectors: np.ndarray, labels: np.ndarray, n_clusters: int, random_state: int
+) -> np.ndarray:
+    """Cluster the rows of the eigenvectors, each scaled to length one, from the centres of `labels` on.
+
+    From random centres, MNIST comes out the same, but small sets are cut along their writers.
+    """
     from sklearn.cluster import KMeans
 
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     rows = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return KMeans(n_clusters, n_init=10, random_state=random_state).fit(rows).labels_.astype(np.int32)
+    counts = np.bincount(labels, minlength=n_clusters)
+    if counts.min() == 0:
+        model = KMeans(n_clusters, n_init=10, random_state=random_state)
+    else:
+        centres = _one_hot(labels, n_clusters).T @ rows / counts[:, None]
+        model = KMeans(n_clusters, n_init=1, init=centres.astype(rows.dtype))
+    return model.fit(rows).labels_.astype(np.int32)
 
 
 def _one_hot(labels: np.ndarray, n_clusters: int) -> np.ndarray:
