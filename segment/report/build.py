@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 from segment._version import __version__
 from segment.errors import DataError, SegmentError
 from segment.output import versions, write_json, write_text
+from segment.parallel import single_threaded_blas
 from segment.report.blocks import Section
 from segment.report.sections import SECTIONS, speed_section
 from segment.report.settings import Settings
@@ -79,6 +81,17 @@ def make_section(name: str, settings: Settings) -> tuple[Section, float]:
     return section, round(time.perf_counter() - begun, 2)
 
 
+def _make_beside_others(name: str, settings: Settings) -> tuple[Section, float]:
+    """Make a section in a process of its own: there BLAS keeps to one thread, the cores are taken.
+
+    Measured for the digits: 30 s of processor time instead of 36.
+    """
+    # What is to be limited must be loaded.
+    importlib.import_module("scipy.linalg")
+    with single_threaded_blas():
+        return make_section(name, settings)
+
+
 def _make_all(names: Sequence[str], settings: Settings, n_processes: int) -> Iterator[tuple[Section, float]]:
     """Yield every section as it is ready."""
     if min(n_processes, len(names)) < 2:
@@ -89,7 +102,7 @@ def _make_all(names: Sequence[str], settings: Settings, n_processes: int) -> Ite
     # Spawned, not forked: a fork of a process with threads may hang.
     pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
     try:
-        for future in as_completed([pool.submit(make_section, name, settings) for name in order]):
+        for future in as_completed([pool.submit(_make_beside_others, name, settings) for name in order]):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
