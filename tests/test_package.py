@@ -96,12 +96,14 @@ def test_a_command_that_does_not_exist_is_a_usage_error():
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def _blocks(language):
-    return re.findall(rf"^```(?:{language})\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def _blocks(*languages):
+    # All blocks are matched, so that the end of one is never taken for the beginning of another.
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [text for language, text in blocks if language in languages]
 
 
 def _shell_lines():
-    for block in _blocks("|sh|bash|console|shell"):
+    for block in _blocks("", "sh", "bash", "console", "shell"):
         yield from (line.partition("#")[0].strip() for line in block.splitlines() if line.strip())
 
 
