@@ -8,15 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from benchmark_em import fit_sklearn
-from page import in_turn, peak_memory, ratio, table, timed, write_section
+from page import in_turn, ratio, table, timed, write_section
 
 from segment.mixture import Parameters, Samples, fit_em, initial_parameters
 from segment.photo import Photo, read_photo, segment_photo
@@ -161,7 +161,10 @@ def against_sklearn(image: np.ndarray) -> str:
 
     seconds = in_turn({"ours": lambda: _fit_seconds(image, start, options), "peer": an_iteration}, 3)
     peer = [plain.n_iter * s for s in seconds["peer"]]
-    memory = {name: _memory(name, image, start) for name in ("segment", "scikit-learn")}
+    memory = {
+        "segment": _megabytes(partial(_fit_seconds, image, start, options)),
+        "scikit-learn": THINNED * _megabytes(partial(fit_peer, thinned, start, 2)),
+    }
     rows = [
         ["segment (counting, conversion, EM)", ours.n_iter, spread(seconds["ours"]), "1",
          f"{ours.log_likelihood / samples.total_weight:.6f}", f"{memory['segment']:.0f}"],
@@ -187,29 +190,13 @@ def _fit_seconds(image: np.ndarray, start: Parameters, options: dict[str, Any]) 
     return timed(fit)
 
 
-def _peak(name: str, image: np.ndarray, start: Parameters, answer: Any) -> None:
-    options: dict[str, Any] = {"tol": TOL, "reg_covar": REG_COVAR, "max_iter": 3}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _fit_seconds(image[:50], start, options)
-        fit_peer(to_features(image[:50].reshape(-1, 3), "lab"), start, 2)
-        before = peak_memory()
-        if name == "segment":
-            _fit_seconds(image, start, options)
-            answer.put(peak_memory() - before)
-        else:
-            fit_peer(to_features(image.reshape(-1, 3)[::THINNED], "lab").astype(np.float64), start, 3)
-            answer.put(THINNED * (peak_memory() - before))
-
-
-def _memory(name: str, image: np.ndarray, start: Parameters) -> float:
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    child = context.Process(target=_peak, args=(name, image, start, answer))
-    child.start()
-    megabytes = answer.get()
-    child.join()
-    return megabytes
+def _megabytes(function: Callable[[], Any]) -> float:
+    """Most memory that NumPy held at once while a function ran, beyond what it held before."""
+    tracemalloc.start()
+    function()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
 
 
 def small_photos() -> str:

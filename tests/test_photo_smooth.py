@@ -11,7 +11,13 @@ from segment.errors import DataError
 from segment.kernels import guided, specks
 from segment.photo import Photo, segment_photo
 from segment.photo import smooth as smoothing
-from segment.photo.smooth import filter_labels, guided_coefficients, merge_specks, smoothing_of
+from segment.photo.smooth import (
+    filter_labels,
+    grid_places,
+    guided_coefficients,
+    merge_specks,
+    smoothing_of,
+)
 
 
 def naive_box(values, radius):
@@ -56,7 +62,8 @@ def test_the_guided_filter_is_that_of_the_paper(n_maps):
     assert np.allclose(filtered, expected, atol=1e-5)
     labels = np.zeros((12, 13), np.int32)
     labels[0, 0] = -1
-    guided.label_rows(guide, coefficients, n_maps, 0, 1, 0, labels)
+    places = [grid_places(size, 1, 0, size) for size in labels.shape]
+    guided.label_rows(guide, coefficients, n_maps, *places[0], *places[1], labels)
     expected_labels = expected.argmax(axis=2)
     expected_labels[0, 0] = -1
     assert np.array_equal(labels, expected_labels)
@@ -69,7 +76,8 @@ def test_coefficients_are_interpolated_between_the_points_of_the_grid():
     coefficients[0, 0, :, 3, 0] = 1.0, 0.0
     coefficients[0, 0, :, 3, 1] = 0.0, 1.0
     labels = np.zeros((1, 8), np.int32)
-    guided.label_rows(np.zeros((1, 8, 3), np.uint8), coefficients, 2, 0, 4, 2, labels)
+    places = grid_places(1, 4, 0, 1), grid_places(8, 4, 2, 2)
+    guided.label_rows(np.zeros((1, 8, 3), np.uint8), coefficients, 2, *places[0], *places[1], labels)
     # Grid points lie at pixels 2 and 6; halfway, at 4, they are equal and the first map wins.
     assert labels.tolist() == [[0, 0, 0, 0, 0, 1, 1, 1]]
 

@@ -126,44 +126,44 @@ def _values(left, right, share, red, green, blue, out):
 
 
 @kernel
-def label_rows(guide, coefficients, n_maps, first, step, offset, labels):
+def label_rows(guide, coefficients, n_maps, rows, row_shares, columns, column_shares, labels):
     """Filter all maps on some rows and write the number of the largest.
 
     Parameters
     ----------
-    guide : IN (rows, N, 3) uint8
+    guide : IN (R, N, 3) uint8
     coefficients : IN (C, m, n, 4, LANES) float32
-        For a guide in [0, 255], on a grid of every `step`-th pixel from `offset` on.
+        For a guide in [0, 255].
     n_maps : int
-    first : int
-        Number of the first of these rows in the photo.
-    step, offset : int
-    labels : INOUT (rows, N) int32
+    rows, columns : IN (R,) and (N,) int64
+        Point of the grid before each pixel.
+    row_shares, column_shares : IN (R,) and (N,) float32
+        How far towards the next point it lies, in [0, 1]; 0 if there is none.
+    labels : INOUT (R, N) int32
         Labels below 0 are kept.
     """
     C, m, n, _, _ = coefficients.shape
     lines = coefficients.reshape(C, m, n * 4 * LANES)
-    row = np.empty((C, n * 4 * LANES), dtype=np.float32)
-    cells = row.reshape(C, n, 4, LANES)
+    line = np.empty((C, n * 4 * LANES), dtype=np.float32)
+    cells = line.reshape(C, n, 4, LANES)
     values = np.empty(LANES, dtype=np.float32)
-    for y in range(guide.shape[0]):
-        place = min(max((first + y - offset) / step, 0.0), m - 1.0)
-        above = min(int(place), max(m - 2, 0))
-        below, weight = min(above + 1, m - 1), np.float32(place - above)
+    for y in range(labels.shape[0]):
+        above = rows[y]
+        below = above + 1 if above + 1 < m else above
         for chunk in range(C):
-            _between(lines[chunk, above], lines[chunk, below], weight, row[chunk])
-        for x in range(guide.shape[1]):
+            _between(lines[chunk, above], lines[chunk, below], row_shares[y], line[chunk])
+        for x in range(labels.shape[1]):
             if labels[y, x] < 0:
                 continue
-            place = min(max((x - offset) / step, 0.0), n - 1.0)
-            left = min(int(place), max(n - 2, 0))
-            right, share = min(left + 1, n - 1), np.float32(place - left)
+            left = columns[x]
+            right = left + 1 if left + 1 < n else left
             red, green = np.float32(guide[y, x, 0]), np.float32(guide[y, x, 1])
             blue = np.float32(guide[y, x, 2])
-            best, winner = np.float32(-np.inf), 0
+            best, winner = values[0], 0
             for chunk in range(C):
-                _values(cells[chunk, left], cells[chunk, right], share, red, green, blue, values)
-                for k in range(min(LANES, n_maps - chunk * LANES)):
-                    if values[k] > best:
-                        best, winner = values[k], chunk * LANES + k
+                _values(cells[chunk, left], cells[chunk, right], column_shares[x], red, green, blue, values)
+                for k in range(LANES):
+                    number = chunk * LANES + k
+                    if number < n_maps and (number == 0 or values[k] > best):
+                        best, winner = values[k], number
             labels[y, x] = winner

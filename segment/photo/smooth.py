@@ -119,13 +119,33 @@ def filter_labels(
         n_jobs=n_jobs,
     )
     out = label_map.copy()
+    places = [
+        grid_places(size, step, grid.start, points)
+        for size, points in zip(out.shape, pixels.shape[:2], strict=True)
+    ]
 
-    def fill(rows: tuple[int, int]) -> None:
-        part = slice(*rows)
-        label_rows(display[part], coefficients, maps.shape[1], rows[0], step, grid.start, out[part])
+    def fill(block: tuple[int, int]) -> None:
+        part = slice(*block)
+        rows, row_shares = (values[part] for values in places[0])
+        label_rows(display[part], coefficients, maps.shape[1], rows, row_shares, *places[1], out[part])
 
     map_blocks(fill, block_ranges(len(out), _ROWS), n_jobs)
     return out
+
+
+def grid_places(size: int, step: int, offset: int, n_points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each of `size` pixels the point of a grid before it, and its share of the way to the next.
+
+    The grid has `n_points` points, every `step` pixels from `offset` on; beyond its ends nothing changes.
+
+    Returns
+    -------
+    points : (size,) int64 ndarray
+    shares : (size,) float32 ndarray
+    """
+    places = np.clip((np.arange(size) - offset) / step, 0, n_points - 1)
+    points = np.minimum(places.astype(np.int64), max(n_points - 2, 0))
+    return points, (places - points).astype(np.float32)
 
 
 def guided_coefficients(
