@@ -71,6 +71,7 @@ def mean_shift(image: np.ndarray, radius: float) -> np.ndarray:
     shifted = cv2.pyrMeanShiftFiltering(image, 12, radius)
     mask = np.zeros((image.shape[0] + 2, image.shape[1] + 2), dtype=np.uint8)
     labels = np.zeros(image.shape[:2], dtype=np.int64)
+    n_regions = 0
     flags = 4 | cv2.FLOODFILL_MASK_ONLY | (1 << 8)
     for y, x in np.ndindex(labels.shape):
         if not mask[y + 1, x + 1]:
@@ -79,7 +80,8 @@ def mean_shift(image: np.ndarray, radius: float) -> np.ndarray:
             )
             box = slice(top, top + height), slice(left, left + width)
             new = (mask[1:-1, 1:-1][box] == 1) & (labels[box] == 0)
-            labels[box][new] = labels.max() + 1
+            n_regions += 1
+            labels[box][new] = n_regions
     return connected(labels, 200)
 
 
@@ -257,7 +259,8 @@ def describe(rows: list, halves: list[str], boundary: ScaleScores, n_images: int
 {n_images} images of the validation split, all annotators; the cost was learned from the train split.
 ODS: one scale for all images; OIS: the best scale of each. Covering and Rand index: more is better;
 variation of information (bits): less is better. Every method is swept over {N_SCALES} values of its scale
-(fewer where these are whole numbers); a hierarchy is also scored at {MANY_SCALES} cuts, as published ones are.
+(fewer where these are whole numbers); a hierarchy is also scored at {MANY_SCALES} cuts, as published
+ones are.
 
 {table(header, shown)}
 
