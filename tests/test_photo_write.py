@@ -145,6 +145,15 @@ def test_the_sheet_shows_photo_result_palette_and_curve(opaque, selection, tmp_p
     assert Image.open(path).width > 1000
 
 
+def test_the_sheet_shows_transparent_parts_white(transparent):
+    figure = draw_sheet(transparent)
+    photo, _, overlay = (axes.images[0].get_array() for axes in figure.subfigs[0].axes)
+    gone = transparent.label_map < 0
+    assert (photo[gone] == 255).all()
+    assert np.array_equal(photo[~gone], IMAGE[~gone])
+    assert overlay.shape == photo.shape
+
+
 def test_the_model_comes_back(opaque, tmp_path):
     (path,) = written(opaque, tmp_path, "model")
     model = PhotoModel.load(path)

@@ -117,7 +117,8 @@ def draw_sheet(segmentation: Segmentation, selection: dict[int, float] | None = 
     height, width = segmentation.label_map.shape
     step = max(1, max(height, width) // _SHOWN)
     part = (slice(None, None, step), slice(None, None, step))
-    photo, labels = segmentation.photo.display[part], segmentation.label_map[part]
+    labels = segmentation.label_map[part]
+    photo = np.where(labels[:, :, None] < 0, np.uint8(255), segmentation.photo.display[part])
     small = Segmentation(segmentation.photo, labels, segmentation.palette, segmentation.shares)
     panels = [
         ("photo", photo),
@@ -132,17 +133,19 @@ def draw_sheet(segmentation: Segmentation, selection: dict[int, float] | None = 
         axes.imshow(image, interpolation="antialiased")
         axes.set_title(name, fontsize=10)
         axes.set_axis_off()
-    parts = bottom.subplots(
-        1, 2 if selection else 1, width_ratios=[1.6, 1] if selection else None, squeeze=False
-    )
+    # A single value is no curve: a photo of one color.
+    curve = selection if selection and len(selection) > 1 else None
+    parts = bottom.subplots(1, 2 if curve else 1, width_ratios=[1.6, 1] if curve else None, squeeze=False)
     _draw_shares(parts[0, 0], segmentation)
-    if selection:
-        _draw_curve(parts[0, 1], selection)
+    if curve:
+        _draw_curve(parts[0, 1], curve)
     return figure
 
 
 def _draw_shares(axes: Any, segmentation: Segmentation) -> None:
     """Draw the palette as bars as long as the shares."""
+    from matplotlib.ticker import MaxNLocator
+
     n = segmentation.n_labels
     colors = segmentation.palette / 255.0
     axes.bar(range(n), segmentation.shares, color=colors, edgecolor="0.6", linewidth=0.8, width=0.86)
@@ -154,6 +157,7 @@ def _draw_shares(axes: Any, segmentation: Segmentation) -> None:
     axes.set_xlim(-0.7, max(n, 6) - 0.3)
     quiet_axes(axes, "palette", "", "share of the area")
     axes.tick_params(axis="x", length=0, labelsize=8 if n <= 8 else 6.5)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.margins(y=0.14)
 
