@@ -22,11 +22,11 @@ from segment.errors import SegmentError
 from segment.lab import EXPERIMENTS, Experiment, experiments
 from segment.output import json_text
 
-FORMATS = ("png", "pdf", "svg")
-
 
 def parse_formats(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
     """Turn "png,pdf" into a tuple; a usage error names what is allowed."""
+    from segment.lab.write import FORMATS
+
     formats = tuple(dict.fromkeys(part.strip().lower() for part in value.split(",") if part.strip()))
     if unknown := [name for name in formats if name not in FORMATS]:
         raise click.BadParameter(f"{', '.join(unknown)}; allowed are {', '.join(FORMATS)}")
