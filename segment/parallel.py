@@ -8,11 +8,10 @@ threads give the same bits. The kernels release the GIL, so plain Python threads
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from typing import TypeVar
 
 from segment.errors import DataError
 
@@ -45,36 +44,13 @@ def map_blocks(
         return list(pool.map(function, blocks))
 
 
-class _SingleThreadedBlas:
-    """The limit is one of the process: the first thread to enter sets it, the last to leave lifts it.
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Limit BLAS to one thread: the threads here already occupy the cores.
 
-    Each thread with a limit of its own was tried and gave other bits now and then: the first to leave
-    gave BLAS its threads back while another was still computing.
+    Enter it around a pool of threads: OpenBLAS ignores the order of any but the main thread.
     """
+    from threadpoolctl import threadpool_limits
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.inside = 0
-        self.limits: Any = None
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if self.inside == 0:
-                from threadpoolctl import threadpool_limits
-
-                self.limits = threadpool_limits(limits=1, user_api="blas")
-            self.inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                self.limits.restore_original_limits()
-
-
-_BLAS = _SingleThreadedBlas()
-
-
-def single_threaded_blas() -> AbstractContextManager[None]:
-    """Limit BLAS to one thread: the threads here already occupy the cores."""
-    return _BLAS
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield

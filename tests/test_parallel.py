@@ -1,7 +1,6 @@
 """Threads over blocks: order, numbers of threads, and the limit on BLAS."""
 
-import threading
-
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -29,24 +28,13 @@ def test_an_impossible_number_of_threads_is_refused(n_jobs):
         resolve_n_jobs(n_jobs)
 
 
-def test_blas_stays_limited_until_the_last_thread_has_left():
+def test_blas_is_limited_in_the_threads_of_a_pool_and_free_afterwards():
+    np.ones((2, 2)) @ np.ones((2, 2))
     with threadpool_limits(limits=2, user_api="blas"):
         before = blas_threads()
-        first_left = threading.Event()
-        seen = []
-
-        def second():
-            with single_threaded_blas():
-                entered.set()
-                first_left.wait(10)
-                seen.append(blas_threads())
-
-        entered = threading.Event()
-        thread = threading.Thread(target=second)
         with single_threaded_blas():
-            thread.start()
-            assert entered.wait(10)
-        first_left.set()
-        thread.join()
-        assert seen == [{1}]
+            assert map_blocks(lambda _: blas_threads(), range(4), 2) == [{1}] * 4
+            with single_threaded_blas():
+                pass
+            assert blas_threads() == {1}
         assert blas_threads() == before

@@ -12,7 +12,7 @@ from segment.mixture.em import EMResult, run_em
 from segment.mixture.gaussian import GaussianModel, parameters_from_responsibilities
 from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
-from segment.parallel import map_blocks
+from segment.parallel import map_blocks, single_threaded_blas
 
 # The race of the short runs. Measured on the four bundled photos (Lab colors, K = 5, reg_covar 3e-3, 20 seeds
 # each): 95 to 100 % reach the best known optimum. With reg_covar 1e-3, 92 to 100 % and 42 % for the rocket,
@@ -156,7 +156,8 @@ def _race(model: GaussianModel, starts: list[Parameters], n_jobs: int | None) ->
         def run(start: Parameters, tol: float = tol, most: int = most) -> EMResult[Parameters]:
             return run_em(model, start, tol=tol, max_iter=most)
 
-        results = sorted(map_blocks(run, starts, n_jobs), key=lambda result: -result.lower_bound)
+        with single_threaded_blas():
+            results = sorted(map_blocks(run, starts, n_jobs), key=lambda result: -result.lower_bound)
         if last:
             break
         starts = [result.parameters for result in results[: max(N_FINALISTS, len(results) // 2)]]
