@@ -19,8 +19,6 @@ from segment.errors import DataError
 from segment.mixture.expectation import responsibilities
 from segment.mixture.merging import Merging, merge_components
 
-# Starts by default: many for few components, few for many, which are slower and differ less.
-FEW_COMPONENTS, RUNS_OF_FEW, RUNS_OF_MANY = 20, 60, 2
 # Principal components by default: what each kind of features was best with on MNIST.
 N_FEATURES = {"scattering": 200, "deskew": 30, "pixels": 50}
 SPLITS = ("all", "train", "train-test")
@@ -43,7 +41,7 @@ class DigitSettings:
     merge : "overlap", "demp" or "entropy"
     refine : "graph" or "none"
     n_init : int, optional
-        Starts to choose from (default 60; 2 for more than 20 components).
+        Starts to choose from (default 60; 6 for more than 20 components).
     random_state : int
     """
 
@@ -79,12 +77,6 @@ class DigitSettings:
     def components(self) -> int:
         """Components of the mixture."""
         return self.n_clusters if self.n_components is None else self.n_components
-
-    @property
-    def starts(self) -> int:
-        """Starts to choose from."""
-        default = RUNS_OF_FEW if self.components <= FEW_COMPONENTS else RUNS_OF_MANY
-        return default if self.n_init is None else self.n_init
 
 
 @dataclass(frozen=True)
@@ -246,7 +238,7 @@ def _fit_and_merge(
         X,
         settings.components,
         covariance_type=settings.covariance_type,
-        n_init=settings.starts,
+        n_init=settings.n_init,
         random_state=settings.random_state,
         n_jobs=n_jobs,
     )

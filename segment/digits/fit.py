@@ -22,15 +22,18 @@ from segment.parallel import map_blocks, single_threaded_blas
 # Starts race at rising cost: all on a few rows and axes, the best of them on more, the last few on all rows.
 # One start in ten to thirty leads to the best optimum of raw pixels, so many are needed and most are bad.
 FIRST_AXES, FIRST_ROWS, FIRST_ROWS_EACH = 20, 6_000, 250
-SECOND_ROWS, SECOND_RUNS, LAST_RUNS = 20_000, 8, 3
+SECOND_ROWS, SECOND_RUNS = 20_000, 8
 SHORT_RUN_TOL, SHORT_RUN_STEPS = 2e-3, 30
+# Many components are slower to fit and their optima differ less: fewer starts, one fit to all rows.
+FEW_COMPONENTS = 20
+STARTS_OF_FEW, LAST_OF_FEW, TOL_OF_FEW = 60, 3, 2e-4
+STARTS_OF_MANY, LAST_OF_MANY, TOL_OF_MANY = 6, 1, 2e-3
 # Shorter k-means gives as good starts as one that has converged.
 KMEANS_STEPS = 5
 # On these leading axes, and strongly regularised, the likelihood is compared: in more of them, or with a weak
 # reg_covar, it prefers optima that split the ones and merge 4 with 9 (pixels: .68 in place of .77).
 START_FEATURES = 30
 START_REG_COVAR = 0.1
-START_TOL = 2e-4
 # On all axes a covariance of one class is badly determined: half of it is borrowed from the pool.
 FINAL_REG_COVAR = 0.003
 FINAL_SHRINKAGE = 0.5
@@ -77,7 +80,7 @@ def fit_digits(
     n_components: int,
     *,
     covariance_type: str = "full",
-    n_init: int = 60,
+    n_init: int | None = None,
     random_state: int = 0,
     n_jobs: int | None = None,
 ) -> MixtureFit:
@@ -88,8 +91,8 @@ def fit_digits(
     X : (n, d) float32 ndarray
         Principal components, strongest first.
     n_components : int
-    n_init : int
-        Number of starts.
+    n_init : int, optional
+        Number of starts (default 60; 6 for more than 20 components).
 
     Raises
     ------
@@ -98,6 +101,8 @@ def fit_digits(
     """
     if not 1 <= n_components <= len(X):
         raise DataError(f"{n_components} components for {len(X)} digits; allowed are 1 to {len(X)}")
+    if n_init is None:
+        n_init = STARTS_OF_FEW if n_components <= FEW_COMPONENTS else STARTS_OF_MANY
     if n_init < 1:
         raise DataError(f"n_init is {n_init}; allowed are 1, 2, 3, ...")
     leading = Samples.of(np.ascontiguousarray(X[:, :START_FEATURES]))
@@ -162,7 +167,8 @@ class _Race:
             firsts = map_blocks(first, rng.spawn(n_init), self.n_jobs)
             going_on = _best(dict(enumerate(firsts)), SECOND_RUNS)
             seconds = dict(zip(going_on, map_blocks(second, going_on, self.n_jobs), strict=True))
-        thirds = {run: self._fit(seconds[run].parameters) for run in _best(seconds, LAST_RUNS)}
+        last = LAST_OF_FEW if self.n_components <= FEW_COMPONENTS else LAST_OF_MANY
+        thirds = {run: self._fit(seconds[run].parameters) for run in _best(seconds, last)}
         chosen = max(thirds, key=lambda run: thirds[run].lower_bound)
         runs = tuple(
             ShortRun(
@@ -188,7 +194,8 @@ class _Race:
         return run_em(model, start, tol=SHORT_RUN_TOL, max_iter=SHORT_RUN_STEPS)
 
     def _fit(self, start: Parameters) -> EMResult[Parameters]:
-        return fit_em(self.samples, start, tol=START_TOL, reg_covar=START_REG_COVAR, n_jobs=self.n_jobs)
+        tol = TOL_OF_FEW if self.n_components <= FEW_COMPONENTS else TOL_OF_MANY
+        return fit_em(self.samples, start, tol=tol, reg_covar=START_REG_COVAR, n_jobs=self.n_jobs)
 
 
 def _best(results: dict[int, EMResult[Parameters]], count: int) -> list[int]:

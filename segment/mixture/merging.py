@@ -120,9 +120,11 @@ def _by_overlap(
 
     if n_clusters in (1, len(overlap)):
         return np.arange(len(overlap)) % n_clusters, ()
-    # The faintest link keeps the graph connected, which the spectral embedding asks for.
+    # Squared, strong links count for more than many faint ones. 80 components on the pixels of MNIST, three
+    # seeds: .95, .86, .95 squared; .95, .80, .82 as it is; cubed .82, .85, .86. The faintest link keeps the
+    # graph connected, which the spectral embedding asks for.
     model = SpectralClustering(n_clusters, affinity="precomputed", n_init=20, random_state=random_state)
-    return model.fit_predict(np.maximum(overlap, 1e-12)), ()
+    return model.fit_predict(np.maximum(overlap**2, 1e-12)), ()
 
 
 def _demp_scores(
