@@ -2,15 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 
 from segment.errors import DataError, ImageError, ModelError
 from segment.kernels import regions as kernels
+from segment.kernels.arcs import absorb_small
 from segment.kernels.regions import Graph, Network
 from segment.photo.photo import Photo
-from segment.photo.regions.channels import measure_channels
+from segment.photo.regions.channels import COLORS, TEXTURES, Channel, Channels, smoothed_tensor
 from segment.photo.regions.cost import FEATURES, MergeCost, shipped_cost
-from segment.photo.regions.graph import build_graph, find_leaves
+from segment.photo.regions.graph import build_graph
 from segment.photo.regions.hierarchy import segment_regions, to_lab
 from segment.photo.regions.tree import RegionTree
 
@@ -170,9 +172,28 @@ def test_arrays_that_are_no_image_are_refused(image):
         segment_regions(image)
 
 
-def small_graph():
-    channels = measure_channels(to_lab(Photo.of(painted(noise=40))), n_jobs=1)
-    leaves = find_leaves(channels)
+SHIFTS = {"color2": 0, "color4": 1, "color8": 2, "color16": 2, "texture4": 1, "texture8": 2, "texture16": 2,
+          "light1": 0, "light3": 0, "light6": 1, "tint3": 0, "tint6": 1}  # fmt: skip
+
+
+def small_graph(shape=(24, 30), block=6):
+    """Random channels over leaves that are squares: small enough for kernels that are not compiled."""
+    rng = np.random.default_rng(0)
+
+    def posteriors(shift, n):
+        return rng.dirichlet(np.ones(n), [-(-size // 2**shift) for size in shape]).astype(np.float32)
+
+    def channel(name, shift):
+        level = posteriors(shift, 4)
+        slope = rng.normal(size=(*level.shape[:2], 2)).astype(np.float32)
+        tensor = np.stack([slope[..., 0] ** 2, slope[..., 0] * slope[..., 1], slope[..., 1] ** 2], axis=2)
+        return Channel(tensor, level, shift, 2.0, name.startswith(("color", "texture")))
+
+    lab = rng.normal(50, 20, (*shape, 3)).astype(np.float32)
+    gradients = {name: channel(name, shift) for name, shift in SHIFTS.items()}
+    channels = Channels(lab, posteriors(0, COLORS), posteriors(1, TEXTURES), gradients)
+    y, x = np.indices(shape)
+    leaves = (y // block * (shape[1] // block) + x // block).astype(np.int32)
     return leaves, build_graph(channels, leaves), channels
 
 
@@ -206,6 +227,33 @@ def test_merging_is_that_of_a_slow_oracle():
         assert cost == pytest.approx(expected.min(), abs=1e-4)
         assert {kept, joined} == set(labels[now.ends[expected.argmin()]])
         label_map[label_map == joined] = kept
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("is_posterior", [True, False])
+def test_tensors_are_those_of_plain_filters(is_posterior):
+    fields = np.random.default_rng(0).dirichlet(np.ones(3), (9, 11)).astype(np.float32)
+    channel = smoothed_tensor(fields, 1.5, 0, is_posterior=is_posterior)
+    options = {"mode": "reflect", "radius": 5}
+    expected = 0
+    for field in np.moveaxis(fields.astype(np.float64), 2, 0):
+        level = gaussian_filter(field, 1.5, **options)
+        slopes = [1.5 * gaussian_filter(field, 1.5, order=order, **options) for order in ((0, 1), (1, 0))]
+        products = np.stack([slopes[0] ** 2, slopes[0] * slopes[1], slopes[1] ** 2], axis=2)
+        expected = (
+            expected + products / ((level + 1e-3) if is_posterior else np.full_like(level, 400.0))[..., None]
+        )
+    assert np.allclose(channel.tensor, expected, rtol=1e-3, atol=1e-6)
+    assert np.allclose(channel.level.sum(axis=2), 1, atol=1e-5)
+
+
+@pytest.mark.kernels
+def test_tiny_regions_join_what_they_look_like():
+    labels = np.array([[0, 0, 0, 1, 2, 2, 2]] * 3, dtype=np.int32)
+    colors = np.array([10, 80, 70], dtype=np.float32)[labels][..., None].repeat(3, axis=2)
+    target = np.empty(3, dtype=np.int64)
+    absorb_small(labels, colors, 3, 4, target)
+    assert target.tolist() == [0, 2, 2]
 
 
 @pytest.mark.kernels

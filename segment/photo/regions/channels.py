@@ -106,10 +106,10 @@ def _measure_color(lab: np.ndarray, random_state: int) -> tuple[np.ndarray, dict
     half = _halved(posteriors)
     quarter = _halved(half)
     return posteriors, {
-        "color2": _channel(posteriors, 2, 0),
-        "color4": _channel(half, 2, 1),
-        "color8": _channel(quarter, 2, 2),
-        "color16": _channel(quarter, 4, 2),
+        "color2": smoothed_tensor(posteriors, 2, 0),
+        "color4": smoothed_tensor(half, 2, 1),
+        "color8": smoothed_tensor(quarter, 2, 2),
+        "color16": smoothed_tensor(quarter, 4, 2),
     }
 
 
@@ -126,9 +126,9 @@ def _measure_texture(lab: np.ndarray, random_state: int) -> tuple[np.ndarray, di
     posteriors = _posteriors(np.stack(responses, axis=-1), TEXTURES, _TEXTURE_NOISE, random_state)
     half = _halved(posteriors)
     return posteriors, {
-        "texture4": _channel(posteriors, 2, 1),
-        "texture8": _channel(half, 2, 2),
-        "texture16": _channel(half, 4, 2),
+        "texture4": smoothed_tensor(posteriors, 2, 1),
+        "texture8": smoothed_tensor(half, 2, 2),
+        "texture16": smoothed_tensor(half, 4, 2),
     }
 
 
@@ -136,11 +136,11 @@ def _measure_lab(lab: np.ndarray, _: int) -> tuple[np.ndarray, dict[str, Channel
     light, tint = np.ascontiguousarray(lab[..., :1]), np.ascontiguousarray(lab[..., 1:])
     half_light, half_tint = _halved(light), _halved(tint)
     return lab, {
-        "light1": _channel(light, 1.5, 0, is_posterior=False),
-        "light3": _channel(light, 3, 0, is_posterior=False),
-        "light6": _channel(half_light, 3, 1, is_posterior=False),
-        "tint3": _channel(tint, 3, 0, is_posterior=False),
-        "tint6": _channel(half_tint, 3, 1, is_posterior=False),
+        "light1": smoothed_tensor(light, 1.5, 0, is_posterior=False),
+        "light3": smoothed_tensor(light, 3, 0, is_posterior=False),
+        "light6": smoothed_tensor(half_light, 3, 1, is_posterior=False),
+        "tint3": smoothed_tensor(tint, 3, 0, is_posterior=False),
+        "tint6": smoothed_tensor(half_tint, 3, 1, is_posterior=False),
     }
 
 
@@ -172,7 +172,18 @@ def _halved(fields: np.ndarray) -> np.ndarray:
     return 0.25 * (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2])
 
 
-def _channel(fields: np.ndarray, sigma: float, shift: int, *, is_posterior: bool = True) -> Channel:
+def smoothed_tensor(fields: np.ndarray, sigma: float, shift: int, *, is_posterior: bool = True) -> Channel:
+    """Smooth fields by a Gaussian and measure their structure tensor.
+
+    Parameters
+    ----------
+    fields : (m, n, K) float32 ndarray
+    sigma : float
+        In pixels of the fields' own grid, which is 2**shift times coarser than the image.
+    shift : int
+    is_posterior : bool
+        Divide each gradient by its field's level (the Fisher metric of histograms), not by a constant.
+    """
     M, N, K = fields.shape
     radius = int(np.ceil(3 * sigma))
     x = np.arange(-radius, radius + 1)
