@@ -20,7 +20,7 @@ from segment.mixture.expectation import responsibilities
 from segment.mixture.gaussian import GaussianModel
 from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
-from segment.parallel import map_blocks
+from segment.parallel import map_blocks, single_threaded_blas
 
 P = TypeVar("P")
 
@@ -223,7 +223,9 @@ def bootstrap(
         result = run_em(again.model, parameters, tol=tol, max_iter=max_iter, acceleration=acceleration)
         return data.offset + data.matrix @ data.to_vector(result.parameters)
 
-    replicates = np.array(map_blocks(fit, np.random.default_rng(random_state).spawn(n_replicates), n_jobs))
+    generators = np.random.default_rng(random_state).spawn(n_replicates)
+    with single_threaded_blas():
+        replicates = np.array(map_blocks(fit, generators, n_jobs))
     estimates = data.offset + data.matrix @ data.to_vector(parameters)
     return StandardErrors(data.names, estimates, np.cov(replicates.T, ddof=1).reshape(2 * [len(estimates)]))
 

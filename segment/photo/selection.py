@@ -16,7 +16,7 @@ from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
 from segment.mixture.seeding import starting_points
 from segment.mixture.selection import icl
-from segment.parallel import map_blocks
+from segment.parallel import map_blocks, single_threaded_blas
 
 MAX_COMPONENTS = 12
 
@@ -88,11 +88,12 @@ def _continue(model: GaussianModel, starts: list[Parameters], n_jobs: int | None
     def run(start: Parameters, most: int = 1000) -> EMResult[Parameters]:
         return run_em(model, start, tol=TOL, max_iter=most)
 
-    if len(starts) > FINALISTS:
-        tried = map_blocks(lambda start: run(start, SPLIT_STEPS), starts, n_jobs)
-        ranked = sorted(tried, key=lambda result: -result.lower_bound)
-        starts = [result.parameters for result in ranked[:FINALISTS]]
-    return max(map_blocks(run, starts, n_jobs), key=lambda result: result.lower_bound)
+    with single_threaded_blas():
+        if len(starts) > FINALISTS:
+            tried = map_blocks(lambda start: run(start, SPLIT_STEPS), starts, n_jobs)
+            ranked = sorted(tried, key=lambda result: -result.lower_bound)
+            starts = [result.parameters for result in ranked[:FINALISTS]]
+        return max(map_blocks(run, starts, n_jobs), key=lambda result: result.lower_bound)
 
 
 def coarse_histogram(samples: Samples, random_state: int = 0) -> Samples:
