@@ -30,10 +30,9 @@ from segment.photo.evaluation import (
 from segment.photo.photo import Photo
 from segment.photo.regions.hierarchy import segment_regions, to_lab
 
-# The same number of scales for everybody; where a method has a second parameter, the best of those tried on
-# the train split is taken (felzenszwalb sigma .5, .8, 1.2; slic compactness 5, 10, 20; ...).
+# The same number of scales for everybody; what other parameters a method has are its usual ones.
 N_SCALES = 8
-BOUNDARY_SCALES = 10
+BOUNDARY_SCALES = np.linspace(0.05, 0.4, 8)
 # A hierarchy is scored at any number of scales for nothing; published hierarchies are, at about as many.
 MANY_SCALES = 64
 
@@ -164,10 +163,10 @@ def grow_ours(name: str) -> tuple[Any, ContingencyTable, float]:
     return tree, ContingencyTable.of(tree.leaves, annotated.annotations), time.process_time() - started
 
 
-def score_boundaries(job: tuple[str, Any, np.ndarray]) -> list[tuple[int, ...]]:
-    name, tree, scales = job
+def score_boundaries(job: tuple[str, Any]) -> list[tuple[int, ...]]:
+    name, tree = job
     annotations = load_bsds500_image("val", name).annotations
-    return [boundary_counts(tree.cut(scale=scale), annotations) for scale in scales]
+    return [boundary_counts(tree.cut(scale=scale), annotations) for scale in BOUNDARY_SCALES]
 
 
 def row(name: str, scores: dict[str, ScaleScores], *more: str) -> list[str]:
@@ -184,10 +183,8 @@ def on_the_other_half(scores: np.ndarray) -> list[str]:
     return [" / ".join(f"{half[i]:.3f}" for half in found) for i in range(3)]
 
 
-def evaluate_ours(
-    names: list[str], pool: ProcessPoolExecutor
-) -> tuple[list, dict[int, np.ndarray], dict[int, np.ndarray], float]:
-    """Return the trees, scores and scales by number of scales, and CPU seconds an image."""
+def evaluate_ours(names: list[str], pool: ProcessPoolExecutor) -> tuple[list, dict[int, np.ndarray], float]:
+    """Return the trees, scores by number of scales, and CPU seconds an image."""
     grown = list(pool.map(grow_ours, names))
     levels = np.concatenate([tree.levels[-100:] for tree, _, _ in grown])
     scales = {n: np.quantile(levels, np.linspace(0.3, 1, n)) for n in (N_SCALES, MANY_SCALES)}
@@ -195,7 +192,7 @@ def evaluate_ours(
         n: np.array([hierarchy_scores(t, tree.merges, tree.levels, some) for tree, t, _ in grown])
         for n, some in scales.items()
     }
-    return [tree for tree, _, _ in grown], scores, scales, float(np.mean([s for *_, s in grown]))
+    return [tree for tree, _, _ in grown], scores, float(np.mean([s for *_, s in grown]))
 
 
 def time_one(name: str, rounds: int = 5) -> float:
@@ -219,7 +216,7 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     names = bsds500_names("val")[: options.images]
     with ProcessPoolExecutor(options.processes) as pool:
-        trees, scores, scales, seconds = evaluate_ours(names, pool)
+        trees, scores, seconds = evaluate_ours(names, pool)
         rows = [
             row(f"**segment regions**, {n} scales", summarise_regions(some), f"{seconds:.2f}")
             for n, some in scores.items()
@@ -235,8 +232,7 @@ def main() -> int:
             peer = summarise_regions([scores for scores, _ in results])
             rows.append(row(method, peer, f"{np.mean([s for _, s in results]):.2f}"))
             print(*rows[-1], flush=True)
-        chosen = scales[MANY_SCALES][np.linspace(8, 55, BOUNDARY_SCALES).round().astype(int)]
-        jobs = [(name, tree, chosen) for name, tree in zip(names, trees, strict=True)]
+        jobs = list(zip(names, trees, strict=True))
         boundary = summarise_boundaries(list(pool.map(score_boundaries, jobs)))
     body = describe(rows, halves, boundary, len(names), time_one(names[0]))
     print(write_section("regions", "Regions, against people (BSDS500)", body))

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.io import loadmat
 
-from segment.datasets import is_present
+from segment.datasets import dataset_folder, is_present
 from segment.errors import DataError, DatasetError
 from segment.photo.evaluation import (
     ContingencyTable,
@@ -18,6 +19,7 @@ from segment.photo.evaluation import (
     region_scores,
     summarise_boundaries,
     summarise_regions,
+    thinned_boundary,
 )
 
 HALVES = np.array([[0, 0, 1, 1]] * 2)
@@ -163,3 +165,12 @@ def test_people_agree_as_published():
     assert summary["covering"].ods == pytest.approx(0.72, abs=0.03)
     assert summary["rand_index"].ods == pytest.approx(0.88, abs=0.02)
     assert summary["variation"].ods == pytest.approx(1.17, abs=0.08)
+
+
+@pytest.mark.skipif(not is_present("bsds500"), reason="BSDS500 is not in the data sets folder")
+def test_thinned_boundaries_are_those_that_the_benchmark_stores():
+    name = bsds500_names("val")[0]
+    stored = loadmat(dataset_folder("bsds500") / "groundTruth" / "val" / f"{name}.mat")["groundTruth"][0]
+    (annotated,) = load_bsds500("val", [name])
+    for annotation, cell in zip(annotated.annotations, stored, strict=True):
+        assert np.array_equal(thinned_boundary(annotation), cell["Boundaries"][0, 0] == 1)

@@ -233,6 +233,13 @@ def boundary_map(label_map: np.ndarray) -> np.ndarray:
     return (here != padded[:-1, 1:]) | (here != padded[1:, :-1]) | (here != padded[1:, 1:])
 
 
+def thinned_boundary(label_map: np.ndarray) -> np.ndarray:
+    """Return the boundary, (M, N) bool, thinned to one pixel: for an annotation, the benchmark's own."""
+    from skimage.morphology import thin
+
+    return thin(boundary_map(label_map))
+
+
 class BoundaryCounts(NamedTuple):
     """Boundary pixels of a label map (`drawn`) and of all annotators (`wanted`), and those matched."""
 
@@ -253,14 +260,12 @@ def boundary_counts(label_map: np.ndarray, annotations: Sequence[np.ndarray]) ->
     .. [1] Martin, Fowlkes & Malik (2004), "Learning to detect natural image boundaries using local
            brightness, color, and texture cues", IEEE TPAMI 26(5), 530-549.
     """
-    from skimage.morphology import thin
-
-    drawn = np.argwhere(thin(boundary_map(label_map)))
+    drawn = np.argwhere(thinned_boundary(label_map))
     distance = BOUNDARY_TOLERANCE * float(np.hypot(*label_map.shape))
     right = np.zeros(len(drawn), dtype=bool)
     wanted = wanted_matched = 0
     for annotation in annotations:
-        boundary = np.argwhere(boundary_map(annotation))
+        boundary = np.argwhere(thinned_boundary(annotation))
         matched = _match(drawn, boundary, distance)
         right |= matched >= 0
         wanted += len(boundary)
