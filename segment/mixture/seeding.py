@@ -16,7 +16,7 @@ from segment.parallel import map_blocks, single_threaded_blas
 
 # The race of the short runs. Measured on the four bundled photos (Lab colors, K = 5, reg_covar 3e-3, 24
 # seeds each): 96 to 100 % reach the best known optimum. With 8 first steps, 88 % for the cat, and neither 48
-# runs nor twice the rows mend it; with 4 096 rows, 75 %. With reg_covar 1e-3, 42 % for the rocket, whose three
+# runs nor twice the rows mend it; with 4 096 rows, 75 %. With reg_covar 1e-3, 42 % for the rocket: its three
 # best optima lie within 0.01 nats; with 16 runs of equal length, half of them from k-means, as in plain emEM,
 # 15 to 45 %. Starting half of the runs from k-means loses 10 to 50 points: their early lead crowds out the
 # runs that end higher.
