@@ -78,12 +78,6 @@ def test_the_same_command_gives_the_same_files(finished, tmp_path):
             assert first == path.read_bytes(), path.name
 
 
-def test_another_seed_is_another_run(finished, tmp_path):
-    _, result = finished
-    other = json.loads(cluster(tmp_path / "out", "--seed", 1, "--json", "-q").stdout)
-    assert other["restarts"] != json.loads(result.stdout)["restarts"]
-
-
 def test_outputs_are_not_overwritten_unasked(finished):
     folder, _ = finished
     before = (folder / "out" / "digits.json").read_bytes()
@@ -93,9 +87,12 @@ def test_outputs_are_not_overwritten_unasked(finished):
     assert (folder / "out" / "digits.json").read_bytes() == before
 
 
-def test_quiet_is_quiet(tmp_path):
-    result = cluster(tmp_path / "out", "-q", "--refine", "none")
-    assert (result.exit_code, result.output) == (0, "")
+def test_another_seed_is_another_run_and_quiet_is_quiet(finished, tmp_path):
+    _, result = finished
+    other = cluster(tmp_path / "out", "-q", "--refine", "none", "--seed", 1)
+    assert (other.exit_code, other.output) == (0, "")
+    restarts = json.loads((tmp_path / "out" / "digits.json").read_text())["restarts"]
+    assert restarts != json.loads(result.stdout)["restarts"]
 
 
 def test_merging_draws_the_overlap_and_the_tree(tmp_path):

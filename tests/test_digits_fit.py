@@ -159,9 +159,9 @@ def test_the_model_of_something_else_is_refused(tmp_path):
         load_model(tmp_path / "text.npz")
 
 
-def test_the_bundled_digits_are_clustered_by_the_default_pipeline():
-    """The settings were found on MNIST; on these 1 797 upsampled digits seeds 0 to 2 gave 0.90 to 0.96."""
-    clustering = cluster_digits(load_digits("digits"))
+def test_the_bundled_digits_are_clustered_by_the_default_settings():
+    """They were found on MNIST; on these 1 797 upsampled digits seeds 0 to 2 gave 0.90 to 0.96."""
+    clustering = cluster_digits(load_digits("digits"), DigitSettings(n_init=15))
     assert clustering.scores().accuracy > 0.88
 
 
@@ -171,13 +171,14 @@ def mnist(need_dataset):
     return load_digits("mnist")
 
 
-def test_a_tenth_of_mnist_by_the_default_pipeline(mnist):
-    clustering = cluster_digits(mnist.limited(7000))
+def test_a_tenth_of_mnist_by_the_default_settings(mnist):
+    clustering = cluster_digits(mnist.limited(7000), DigitSettings(n_init=15))
     assert clustering.mixture_scores().accuracy > 0.95
     assert clustering.scores().accuracy > 0.97
 
 
 def test_mnist_kept_apart_is_labelled_as_well(mnist):
-    settings = DigitSettings(features="deskew", refine="none")
+    settings = DigitSettings(features="deskew", refine="none", n_init=20)
     clustering = cluster_digits(mnist.limited(14_000), settings, split="train-test")
-    assert clustering.test_scores().accuracy > 0.85
+    assert clustering.test_scores().accuracy > 0.8
+    assert abs(clustering.test_scores().accuracy - clustering.scores().accuracy) < 0.03

@@ -109,7 +109,7 @@ class Stages:
     "--n-init",
     type=_count,
     metavar="N",
-    help="Starts to choose from.  [default: 60; 6 for more than 20 components]",
+    help="Starts to choose from.  [default: 60; 3 for more than 20 components]",
 )
 @click.option(
     "--save-model",
@@ -170,8 +170,8 @@ def _say_summary(summary: dict[str, Any], output: Path, verbose: bool) -> None:
         say(f"accuracy {summary['accuracy']:.4f} {on}, NMI {summary['nmi']:.4f}, ARI {summary['ari']:.4f}; "
             f"the mixture alone, on the images fitted: {summary['mixture']['accuracy']:.4f}")  # fmt: skip
     if verbose:
-        bounds = [f"{run['lower_bound']:.3f}" for run in summary["restarts"]]
-        say(f"lower bounds of the short runs: {', '.join(bounds)}")
+        bounds = [f"{run['lower_bound']:.3f}" for run in summary["restarts"] if run["rounds"] > 1]
+        say(f"{len(summary['restarts'])} starts; lower bounds of those that went on: {', '.join(bounds)}")
         say(f"EM: {summary['n_iter']} steps, lower bound {summary['lower_bound']:.4f}")
         say(f"clusters, by matched digit: {', '.join(_matched(summary))}")
     say(f"look at {output / 'samples.png'}, and at the others beside it")

@@ -12,6 +12,8 @@ from segment.style import COLORS, new_figure, quiet_axes
 
 INK = "magma"
 HEAT = "Blues"
+# In widths of a cell: a square image and the caption above it.
+CELL_HEIGHT = 1.22
 
 
 def draw_confusion(confusion: np.ndarray) -> Any:
@@ -62,16 +64,31 @@ def draw_components(means: np.ndarray, weights: np.ndarray, names: Sequence[str]
     weights : (K,) ndarray
     names : sequence of K str
     """
-    columns = min(10, len(means)) if len(means) > 5 else len(means)
+    columns = min(10, len(means))
     rows = -(-len(means) // columns)
-    figure = new_figure(0.95 * columns + 0.2, 1.12 * rows + 0.3)
-    figure.suptitle("mean image of each component: matched digit, weight", fontsize=9)
-    for k, axes in enumerate(np.atleast_1d(figure.subplots(rows, columns)).ravel()):
-        axes.set_axis_off()
-        if k < len(means):
-            axes.imshow(means[k], cmap=INK, vmin=0, vmax=max(float(means[k].max()), 1e-9))
-            axes.set_title(f"{names[k]}: {weights[k]:.1%}", fontsize=7.5, pad=2)
+    figure = new_figure(0.95 * columns + 0.2, 0.95 * CELL_HEIGHT * rows + 0.55)
+    axes = figure.subplots()
+    axes.set_title("mean image of each component: matched digit, weight", fontsize=9, pad=12)
+    for k, (mean, name, weight) in enumerate(zip(means, names, weights, strict=True)):
+        brightest = max(float(mean.max()), 1e-9)
+        _tile(axes, mean, k // columns, k % columns, f"{name}: {weight:.1%}", INK, brightest)
+    _frame_tiles(axes, rows, columns)
     return figure
+
+
+def _tile(
+    axes: Any, image: np.ndarray, row: int, column: int, caption: str, colors: str, brightest: float
+) -> None:
+    """Draw an image in a cell of a grid, its caption above it; axes for each would take ten times as long."""
+    top = CELL_HEIGHT * row
+    extent = (column, column + 0.94, top + 0.94, top)
+    axes.imshow(image, cmap=colors, vmin=0, vmax=brightest, extent=extent)
+    axes.text(column + 0.47, top - 0.03, caption, fontsize=7, ha="center", va="bottom")
+
+
+def _frame_tiles(axes: Any, rows: int, columns: int) -> None:
+    axes.set_axis_off()
+    axes.set(xlim=(0, columns), ylim=(CELL_HEIGHT * rows, -0.25), aspect="equal")
 
 
 def draw_samples(panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray, Sequence[str]]]]]) -> Any:
@@ -87,35 +104,43 @@ def draw_samples(panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray, Seq
     ]
     kinds = [(title, max(count, 1)) for title, count in kinds]
     total = sum(count for _, count in kinds)
-    figure = new_figure(0.62 * total + 1.0, 0.74 * len(panels) + 0.5)
-    blocks = figure.subfigures(1, len(kinds), width_ratios=[count for _, count in kinds], wspace=0.02)
-    for i, (block, (title, count)) in enumerate(zip(np.atleast_1d(blocks), kinds, strict=True)):
-        block.suptitle(title, fontsize=9)
-        grid = block.subplots(len(panels), count, squeeze=False)
-        for line, (name, examples) in zip(grid, panels, strict=True):
+    figure = new_figure(0.62 * total + 1.0, 0.62 * CELL_HEIGHT * len(panels) + 0.6)
+    blocks = np.atleast_1d(figure.subplots(1, len(kinds), width_ratios=[count for _, count in kinds]))
+    for i, (axes, (title, count)) in enumerate(zip(blocks, kinds, strict=True)):
+        axes.set_title(title, fontsize=9, pad=10)
+        for row, (name, examples) in enumerate(panels):
             _, images, captions = examples[i]
             if i == 0:
-                line[0].text(
-                    -0.25, 0.5, name, transform=line[0].transAxes, fontsize=10, ha="right", va="center"
-                )
-            for axes in line:
-                axes.set_axis_off()
-            for axes, image, caption in zip(line, images, captions, strict=False):
-                axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-                axes.set_title(caption, fontsize=6, pad=1)
+                axes.text(-0.25, CELL_HEIGHT * row + 0.47, name, fontsize=10, ha="right", va="center")
+            for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
+                _tile(axes, image, row, column, caption, "gray_r", 255)
+        _frame_tiles(axes, len(panels), count)
     return figure
 
 
-def draw_restarts(lower_bounds: np.ndarray, scores: np.ndarray, measure: str) -> Any:
-    """Draw how well each short run agrees with the labels against its lower bound."""
+def draw_restarts(lower_bounds: np.ndarray, scores: np.ndarray, rounds: np.ndarray, measure: str) -> Any:
+    """Draw how well each start agrees with the labels against its lower bound, and which went on.
+
+    Parameters
+    ----------
+    lower_bounds, scores : (n,) float ndarray
+    rounds : (n,) int ndarray
+        How far each got: 1 dropped at once, 2 and 3 went on, 4 chosen.
+    measure : str
+        What the scores are.
+    """
     figure = new_figure(5.6, 3.8)
     axes = figure.subplots()
-    best = int(np.argmax(lower_bounds))
-    axes.scatter(lower_bounds, scores, s=36, color=COLORS[0], alpha=0.75, label="short run", zorder=2)
+    went_on, best = rounds > 1, int(np.argmax(rounds))
+    axes.scatter(lower_bounds[~went_on], scores[~went_on], s=30, color=COLORS[5], label="dropped")
+    axes.scatter(lower_bounds[went_on], scores[went_on], s=36, color=COLORS[0], label="went on", zorder=2)
     axes.scatter(lower_bounds[best], scores[best], s=110, facecolor="none", edgecolor=COLORS[1], linewidth=2,
                  label="chosen (labels not seen)", zorder=3)  # fmt: skip
     quiet_axes(
-        axes, "does the likelihood choose well?", "lower bound of the short run (nats a sample)", measure
+        axes,
+        "does the likelihood choose well?",
+        "lower bound of the short run on a few digits (nats a sample)",
+        measure,
     )
     axes.ticklabel_format(useOffset=False)
     axes.legend(fontsize=8, frameon=False)
@@ -187,8 +212,12 @@ def _frame(start: float, size: int) -> Any:
 
 def draw_merge_tree(steps: Sequence[MergeStep], groups: np.ndarray, names: Sequence[str]) -> Any:
     """Draw the merges in their order, a bracket each, over the components sorted by cluster."""
-    order = np.argsort(groups, kind="stable")
-    place = {int(component): float(x) for x, component in enumerate(order)}
+    # Leaves in the order of the merges, so that no brackets cross.
+    leaves = {k: [k] for k in range(len(groups))}
+    for step in steps:
+        leaves[step.first] += leaves.pop(step.second)
+    order = [leaf for group in sorted(leaves.values(), key=lambda group: groups[group[0]]) for leaf in group]
+    place = {component: float(x) for x, component in enumerate(order)}
     height = dict.fromkeys(place, 0.0)
     figure = new_figure(7.4, 4.2)
     axes = figure.subplots()

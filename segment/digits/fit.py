@@ -21,13 +21,9 @@ from segment.parallel import map_blocks, single_threaded_blas
 
 # Starts race at rising cost: all on a few rows and axes, the best of them on more, the last few on all rows.
 # One start in ten to thirty leads to the best optimum of raw pixels, so many are needed and most are bad.
-FIRST_AXES, FIRST_ROWS, FIRST_ROWS_EACH = 20, 6_000, 250
-SECOND_ROWS, SECOND_RUNS = 20_000, 8
+FIRST_AXES, FIRST_ROWS, FIRST_ROWS_EACH = 20, 6_000, 125
+SECOND_ROWS = 20_000
 SHORT_RUN_TOL, SHORT_RUN_STEPS = 2e-3, 30
-# Many components are slower to fit and their optima differ less: fewer starts, one fit to all rows.
-FEW_COMPONENTS = 20
-STARTS_OF_FEW, LAST_OF_FEW, TOL_OF_FEW = 60, 3, 2e-4
-STARTS_OF_MANY, LAST_OF_MANY, TOL_OF_MANY = 6, 1, 2e-3
 # Shorter k-means gives as good starts as one that has converged.
 KMEANS_STEPS = 5
 # On these leading axes, and strongly regularised, the likelihood is compared: in more of them, or with a weak
@@ -41,6 +37,21 @@ FINAL_TOL = 1e-2
 FINAL_STEPS = 15
 # Responsibilities below this say nothing of a component's shape, and skipping them saves most of the work.
 NEGLIGIBLE = 1e-3
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How many starts there are, go on to more rows, and are fitted to all rows with `tol`."""
+
+    starts: int
+    second: int
+    last: int
+    tol: float
+
+
+# Many components are slower to fit, and their optima differ less: a long fit is worth more than many starts.
+FEW_COMPONENTS = 20
+FEW, MANY = Schedule(60, 8, 3, 2e-4), Schedule(3, 1, 1, 3e-4)
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ def fit_digits(
         Principal components, strongest first.
     n_components : int
     n_init : int, optional
-        Number of starts (default 60; 6 for more than 20 components).
+        Number of starts (default 60; 3 for more than 20 components).
 
     Raises
     ------
@@ -101,12 +112,12 @@ def fit_digits(
     """
     if not 1 <= n_components <= len(X):
         raise DataError(f"{n_components} components for {len(X)} digits; allowed are 1 to {len(X)}")
-    if n_init is None:
-        n_init = STARTS_OF_FEW if n_components <= FEW_COMPONENTS else STARTS_OF_MANY
+    schedule = FEW if n_components <= FEW_COMPONENTS else MANY
+    n_init = schedule.starts if n_init is None else n_init
     if n_init < 1:
         raise DataError(f"n_init is {n_init}; allowed are 1, 2, 3, ...")
     leading = Samples.of(np.ascontiguousarray(X[:, :START_FEATURES]))
-    race = _Race(leading, n_components, covariance_type, n_jobs)
+    race = _Race(leading, n_components, covariance_type, schedule, n_jobs)
     rng = np.random.default_rng(random_state)
     result, runs, rows = race.run(n_init, rng)
     posterior = responsibilities(leading.X, result.parameters, n_jobs=n_jobs)
@@ -140,10 +151,18 @@ def mixture_of_labels(
 class _Race:
     """Many starts from k-means, of which ever fewer go on with ever more rows and axes."""
 
-    def __init__(self, samples: Samples, n_components: int, covariance_type: str, n_jobs: int | None) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        n_components: int,
+        covariance_type: str,
+        schedule: Schedule,
+        n_jobs: int | None,
+    ) -> None:
         self.samples = samples
         self.n_components = n_components
         self.covariance_type = covariance_type
+        self.schedule = schedule
         self.n_jobs = n_jobs
 
     def run(
@@ -165,10 +184,10 @@ class _Race:
 
         with single_threaded_blas():
             firsts = map_blocks(first, rng.spawn(n_init), self.n_jobs)
-            going_on = _best(dict(enumerate(firsts)), SECOND_RUNS)
+            going_on = _best(dict(enumerate(firsts)), self.schedule.second)
             seconds = dict(zip(going_on, map_blocks(second, going_on, self.n_jobs), strict=True))
-        last = LAST_OF_FEW if self.n_components <= FEW_COMPONENTS else LAST_OF_MANY
-        thirds = {run: self._fit(seconds[run].parameters) for run in _best(seconds, last)}
+        finalists = _best(seconds, self.schedule.last)
+        thirds = {run: self._fit(seconds[run].parameters) for run in finalists}
         chosen = max(thirds, key=lambda run: thirds[run].lower_bound)
         runs = tuple(
             ShortRun(
@@ -194,8 +213,8 @@ class _Race:
         return run_em(model, start, tol=SHORT_RUN_TOL, max_iter=SHORT_RUN_STEPS)
 
     def _fit(self, start: Parameters) -> EMResult[Parameters]:
-        tol = TOL_OF_FEW if self.n_components <= FEW_COMPONENTS else TOL_OF_MANY
-        return fit_em(self.samples, start, tol=tol, reg_covar=START_REG_COVAR, n_jobs=self.n_jobs)
+        options: dict[str, Any] = {"tol": self.schedule.tol, "reg_covar": START_REG_COVAR}
+        return fit_em(self.samples, start, n_jobs=self.n_jobs, **options)
 
 
 def _best(results: dict[int, EMResult[Parameters]], count: int) -> list[int]:

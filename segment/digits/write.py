@@ -82,6 +82,7 @@ def _restarts(clustering: DigitClustering) -> Iterator[dict[str, Any]]:
         scores = None if labels is None else score(labels[mixture.short_run_rows], run.labels, n_components)
         yield {
             "lower_bound": run.lower_bound,
+            "rounds": run.rounds,
             "accuracy": scores and scores.accuracy,
             "purity": scores and scores.purity,
         }
@@ -123,8 +124,10 @@ def figures(clustering: DigitClustering, summary: dict[str, Any]) -> Iterator[tu
         yield "confusion_matrix", draw.draw_confusion(summary["confusion"])
         measure = "accuracy" if clustering.merging is None else "purity"
         runs = summary["restarts"]
-        bounds = np.array([run["lower_bound"] for run in runs])
-        yield "restarts", draw.draw_restarts(bounds, np.array([run[measure] for run in runs]), measure)
+        bounds, scores, rounds = (
+            np.array([run[column] for run in runs]) for column in ("lower_bound", measure, "rounds")
+        )
+        yield "restarts", draw.draw_restarts(bounds, scores, rounds, measure)
     yield "components", _components(clustering, names)
     yield "samples", draw.draw_samples(list(_examples(clustering, names)))
     if clustering.n_clusters > 2 and clustering.features.shape[1] > 1:
