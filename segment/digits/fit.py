@@ -49,8 +49,8 @@ class Schedule:
     tol: float
 
 
-# Many components are slower to fit. 80 of them on the pixels of MNIST, merged to 10, seeds 0 to 4: .947, .949,
-# .947, .877, .952; with 3 starts and tol 3e-4, or 12 starts, two last fits and tol 1e-3: seed 3 .82 and .89.
+# Many components are slower to fit. 80 of them on the pixels of MNIST, merged to 10, seeds 0 to 4: .947,
+# .949, .947, .877, .952. With 3 starts and tol 3e-4, seed 3 gave .82; with 12, two last fits and 1e-3, .89.
 FEW_COMPONENTS = 20
 FEW, MANY = Schedule(60, 8, 3, 2e-4), Schedule(6, 6, 1, 2e-3)
 
