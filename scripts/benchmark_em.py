@@ -19,13 +19,13 @@ from segment.mixture.expectation import responsibilities, score_samples
 from segment.mixture.gaussian import GaussianModel
 
 PHOTOS = ("astronaut", "coffee", "cat", "rocket")
-N_PIXELS, ROUNDS, SEEDS = 4_014_426, 5, 20
+N_PIXELS, ROUNDS, SEEDS = 4_014_426, 7, 20
 
 # OpenCV takes minutes an iteration beyond this many samples times components.
 OPENCV_LIMIT = 2_000_000
 
 # Two runs of different length: their difference holds whole iterations and nothing else.
-FEW, MANY = 2, 8
+FEW, MANY = 2, 12
 
 
 def photo_colors(name: str) -> np.ndarray:
@@ -173,9 +173,9 @@ def lab_samples(name: str) -> Samples:
 
 
 def four_gaussians(rng: np.random.Generator) -> Samples:
-    from segment.lab.four_gaussians import draw_samples
+    from segment.lab.four_gaussians import draw_plane
 
-    return Samples.of(draw_samples(rng)[0])
+    return Samples.of(draw_plane(rng)[0])
 
 
 def hits() -> str:

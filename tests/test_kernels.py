@@ -205,7 +205,9 @@ def test_normalised_rows_by_hand():
 def test_wide_blocks_may_be_of_any_size(size, monkeypatch):
     parameters, samples = _case("full", 18, np.float64)
     whole = accumulate(samples, parameters)
-    monkeypatch.setattr(wide, "_block_size", lambda *_: size)
+    monkeypatch.setattr(wide, "_FEWEST_ROWS", size)
+    monkeypatch.setattr(wide, "_SCRATCH", 1)
+    monkeypatch.setattr(wide, "_HEADS", 1)
     blocks = accumulate(samples, parameters)
     assert np.allclose(blocks.counts, whole.counts, rtol=1e-13)
     assert np.allclose(blocks.second, whole.second, rtol=1e-11, atol=1e-11)

@@ -7,7 +7,7 @@ place of its row (2^-52) is not told apart from zero by the sums it would enter,
 
 Measured on one core with 70 000 rows of MNIST in 50 principal components, K = 10, float64, milliseconds an
 EM iteration: 170 with whole factors and every responsibility above 1e-18; 158 with the bound, everything
-in one Numba kernel that calls BLAS; the same as it stands here, through numpy, 125: numpy sees that a
+in one Numba kernel that calls BLAS; the same as it stands here, through numpy, 130: numpy sees that a
 product X'X is symmetric (syrk), and one product serves the first half of all components. Compiling the
 one kernel took 12 s, these take 2. Half of the features is the best first part (20 or 30 of 50: 3 to 5 %
 slower). Rejected: dtrmm, which uses the triangle but runs at two thirds of the speed of products this
@@ -25,27 +25,28 @@ from segment.kernels.compile import kernel
 _SUMS = ("reassoc", "contract", "nsz")
 _LOG_NEGLIGIBLE = -52.0 * math.log(2.0)
 
-# Entries of the largest scratch array: rows are walked in blocks that keep it in the third-level cache.
-_SCRATCH = 1 << 18
-
-
-def _block_size(n_components: int, n_features: int) -> int:
-    return max(64, min(2048, _SCRATCH // (n_components * n_features)))
+# Entries of the largest scratch array, and of the products of the first features, which are walked in smaller
+# steps to stay in the second-level cache. Steps of one size for both (2^18 entries) took 15 % longer on two
+# threads: products of few rows, and a Python call for each. 2^19 and 2^21 are no better.
+_SCRATCH = 1 << 20
+_HEADS = 1 << 16
+_FEWEST_ROWS = 64
 
 
 @kernel(fastmath=_SUMS)
-def upper_bounds(Y, offsets, log_scales, bounds, candidate):
-    """Bound every log density by the first features; name the component of the largest bound.
+def upper_bounds(Y, offsets, log_scales, start, bounds, candidate):
+    """Bound the log densities of rows from `start` by the first features; name the largest bound's component.
 
-    Y IN (n, K h): first features times factors; offsets IN (K, h); bounds OUT (K, n); candidate OUT (n,).
+    Y IN (n, K h): first features times factors; offsets IN (K, h); bounds OUT (K, N); candidate OUT (N,).
     """
     K, h = offsets.shape
-    for i in range(Y.shape[0]):
+    for j in range(Y.shape[0]):
+        i = start + j
         candidate[i] = 0
         for k in range(K):
             total = 0.0
             for a in range(h):
-                y = np.float64(Y[i, k * h + a]) - offsets[k, a]
+                y = np.float64(Y[j, k * h + a]) - offsets[k, a]
                 total += y * y
             bounds[k, i] = log_scales[k] - 0.5 * total
             if bounds[k, i] > bounds[candidate[i], i]:
@@ -170,7 +171,7 @@ class _Scratch:
     """Arrays that the blocks of one chunk share."""
 
     def __init__(self, size: int, K: int, D: int, h: int, dtype: np.dtype) -> None:
-        self.heads = np.empty((size, K * h), dtype)
+        self.heads = np.empty((max(_FEWEST_ROWS, _HEADS // (K * h)), K * h), dtype)
         self.tails = np.empty((K * size, D - h), dtype)
         self.gathered = np.empty((K * size, D), dtype)
         self.weighted = np.empty((K * size, D + 1), dtype)
@@ -178,6 +179,18 @@ class _Scratch:
         self.rows = np.empty(K * size, np.int64)
         self.starts = np.empty(K + 1, np.int64)
         self.candidate = np.empty(size, np.int64)
+
+
+def _bound(block, head_factors, offsets, log_scales, scratch, bounds, candidate):
+    """Bound all log densities by the first features, in small steps.
+
+    bounds OUT (K, n); candidate OUT (n,).
+    """
+    step = len(scratch.heads)
+    for start in range(0, len(block), step):
+        rows = block[start : start + step, : len(head_factors)]
+        heads = np.dot(rows, head_factors, out=scratch.heads[: len(rows)])
+        upper_bounds(heads, offsets, log_scales, start, bounds, candidate)
 
 
 def _finish(block, tail_factors, offsets, scratch, bounds):
@@ -223,16 +236,15 @@ def accumulate_full_wide(X, sample_weight, log_scales, origin, means, head_facto
     K, D = means.shape
     h = head_factors.shape[0]
     head_offsets, tail_offsets = np.ascontiguousarray(offsets[:, :h]), np.ascontiguousarray(offsets[:, h:])
-    size = _block_size(K, D)
-    scratch = _Scratch(min(size, len(X)), K, D, h, X.dtype)
+    size = min(len(X), max(_FEWEST_ROWS, _SCRATCH // (K * D)))
+    scratch = _Scratch(size, K, D, h, X.dtype)
     log_likelihood = 0.0
     for start in range(0, len(X), size):
         block = X[start : start + size] - origin
         n = len(block)
         bounds, shares = np.empty((K, n)), np.empty((K, n))
         candidate = scratch.candidate[:n]
-        heads = np.dot(block[:, :h], head_factors, out=scratch.heads[:n])
-        upper_bounds(heads, head_offsets, log_scales, bounds, candidate)
+        _bound(block, head_factors, head_offsets, log_scales, scratch, bounds, candidate)
         select_candidates(candidate, K, scratch.rows, scratch.starts)
         _finish(block, tail_factors, tail_offsets, scratch, bounds)
         select_others(candidate, bounds, scratch.rows, scratch.starts)
