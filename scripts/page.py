@@ -3,7 +3,6 @@
 import datetime
 import os
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -42,8 +41,12 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:
 
 
 def peak_memory() -> float:
-    """Largest resident size of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident size of this process so far, in MB.
+
+    getrusage would count the process that started this one until it was replaced.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
