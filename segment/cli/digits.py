@@ -109,7 +109,7 @@ class Stages:
     "--n-init",
     type=_count,
     metavar="N",
-    help="Starts to choose from.  [default: 60; 6 for more than 20 components]",
+    help="Starts to choose from.  [default: 32; 6 for more than 20 components]",
 )
 @click.option(
     "--save-model",

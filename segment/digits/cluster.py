@@ -41,7 +41,7 @@ class DigitSettings:
     merge : "overlap", "demp" or "entropy"
     refine : "graph" or "none"
     n_init : int, optional
-        Starts to choose from (default 60; 6 for more than 20 components).
+        Starts to choose from (default 32; 6 for more than 20 components).
     random_state : int
     """
 

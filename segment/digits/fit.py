@@ -52,7 +52,7 @@ class Schedule:
 # Many components are slower to fit. 80 of them on the pixels of MNIST, merged to 10, seeds 0 to 4: .947,
 # .949, .947, .877, .952. With 3 starts and tol 3e-4, seed 3 gave .82; with 12, two last fits and 1e-3, .89.
 FEW_COMPONENTS = 20
-FEW, MANY = Schedule(60, 8, 3, 2e-4), Schedule(6, 6, 1, 2e-3)
+FEW, MANY = Schedule(32, 8, 3, 2e-4), Schedule(6, 6, 1, 2e-3)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def fit_digits(
         Principal components, strongest first.
     n_components : int
     n_init : int, optional
-        Number of starts (default 60; 6 for more than 20 components).
+        Number of starts (default 32; 6 for more than 20 components).
 
     Raises
     ------
