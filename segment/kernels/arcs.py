@@ -83,6 +83,15 @@ def _root(target, a):
 
 
 @kernel
+def sum_inside(labels, magnitude, shift, column, regions):
+    """Sum a gradient over the pixels of each region into a column of `regions` (INOUT)."""
+    M, N = labels.shape
+    for y in range(M):
+        for x in range(N):
+            regions[labels[y, x], column] += magnitude[y >> shift, x >> shift]
+
+
+@kernel
 def find_normals(labels, ends, arc_of, points, normals, junctions):
     """Find the unit normal at each boundary point: from one region's share of a window to the other's.
 

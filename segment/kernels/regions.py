@@ -13,9 +13,7 @@ import numpy as np
 
 from segment.kernels.compile import kernel
 
-COLORS, TEXTURES, MODES = 12, 16, 16
-GRADIENTS = 12
-ACROSS = 7
+COLORS, TEXTURES, MODES, GRADIENTS, ACROSS = 12, 16, 16, 12, 7
 
 # Columns of a region's row.
 AREA = 0
@@ -74,8 +72,7 @@ def sum_regions(labels, lab, color, texture, regions, boxes):
     M, N = labels.shape
     boxes[:, 0] = M
     boxes[:, 2] = N
-    boxes[:, 1] = -1
-    boxes[:, 3] = -1
+    boxes[:, 1::2] = -1
     for y in range(M):
         for x in range(N):
             a = labels[y, x]
@@ -101,15 +98,6 @@ def sum_regions(labels, lab, color, texture, regions, boxes):
                 row[PLACE + 5] += 1
             box[0], box[1] = min(box[0], y), max(box[1], y)
             box[2], box[3] = min(box[2], x), max(box[3], x)
-
-
-@kernel
-def sum_inside(labels, magnitude, shift, column, regions):
-    """Sum a gradient over the pixels of each region into a column of `regions` (INOUT)."""
-    M, N = labels.shape
-    for y in range(M):
-        for x in range(N):
-            regions[labels[y, x], column] += magnitude[y >> shift, x >> shift]
 
 
 @kernel

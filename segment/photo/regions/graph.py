@@ -67,7 +67,7 @@ def build_graph(channels: Channels, leaves: np.ndarray) -> Graph:
     kernels.sum_regions(leaves, channels.lab, channels.color, channels.texture, regions, boxes)
     for column, name in enumerate(INSIDE_NAMES):
         channel = channels.gradients[name]
-        kernels.sum_inside(leaves, channel.magnitude(), channel.shift, kernels.INSIDE + column, regions)
+        measures.sum_inside(leaves, channel.magnitude(), channel.shift, kernels.INSIDE + column, regions)
     regions[:, kernels.LEAVES] = 1
     ends, arc_of, points = _find_arcs(leaves, n_leaves)
     arcs = _measure_arcs(channels, leaves, ends, arc_of, points)
