@@ -265,9 +265,8 @@ def _rims(graph):
         for side in range(2):
             a = graph.ends[e, side]
             if a >= 0:
-                rims[a, 0] += arc[LENGTH]
-                rims[a, 1] += arc[PRIOR]
-                rims[a, 2] += _edge(arc)
+                for i, share in enumerate((arc[LENGTH], arc[PRIOR], _edge(arc))):
+                    rims[a, i] += share
     return rims
 
 
@@ -361,9 +360,8 @@ def _join(graph, rims, e, a, b):
     arc = graph.arcs[e]
     graph.regions[a] += graph.regions[b]
     rims[a] += rims[b]
-    rims[a, 0] -= 2 * arc[LENGTH]
-    rims[a, 1] -= 2 * arc[PRIOR]
-    rims[a, 2] -= 2 * _edge(arc)
+    for i, share in enumerate((arc[LENGTH], arc[PRIOR], _edge(arc))):
+        rims[a, i] -= 2 * share
     box_a, box_b = graph.boxes[a], graph.boxes[b]
     box_a[0], box_a[1] = min(box_a[0], box_b[0]), max(box_a[1], box_b[1])
     box_a[2], box_a[3] = min(box_a[2], box_b[2]), max(box_a[3], box_b[3])
