@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -20,6 +20,8 @@ EXIT_INTERRUPTED = 130
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Item = TypeVar("Item")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def say(text: str = "") -> None:
@@ -37,11 +39,11 @@ def say_warning(text: object) -> None:
     say(f"segment: warning: {text}")
 
 
-def reports_errors(function: Function) -> Function:
+def reports_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Turn a `SegmentError` into one line and exit code 1, an interrupt into exit code 130."""
 
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except SegmentError as error:
@@ -58,7 +60,7 @@ def reports_errors(function: Function) -> Function:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
 
-    return wrapper  # type: ignore[return-value]
+    return wrapper
 
 
 _SHARED: dict[str, Callable[[Any], Any]] = {
