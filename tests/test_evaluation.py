@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.io import loadmat
 
-from segment.datasets import dataset_folder, is_present
 from segment.errors import DataError, DatasetError
 from segment.photo.evaluation import (
     ContingencyTable,
@@ -153,9 +152,9 @@ def test_a_missing_split_is_named(monkeypatch, tmp_path):
         bsds500_names("val")
 
 
-@pytest.mark.skipif(not is_present("bsds500"), reason="BSDS500 is not in the data sets folder")
-def test_people_agree_as_published():
+def test_people_agree_as_published(need_dataset):
     """Arbelaez et al. publish .72 covering, .88 Rand index, 1.17 bits for people on the test split."""
+    need_dataset("bsds500")
     scores = []
     for annotated in load_bsds500("val", bsds500_names("val")[::3]):
         for i, drawn in enumerate(annotated.annotations):
@@ -167,10 +166,10 @@ def test_people_agree_as_published():
     assert summary["variation"].ods == pytest.approx(1.17, abs=0.08)
 
 
-@pytest.mark.skipif(not is_present("bsds500"), reason="BSDS500 is not in the data sets folder")
-def test_thinned_boundaries_are_those_that_the_benchmark_stores():
+def test_thinned_boundaries_are_those_that_the_benchmark_stores(need_dataset):
+    folder = need_dataset("bsds500")
     name = bsds500_names("val")[0]
-    stored = loadmat(dataset_folder("bsds500") / "groundTruth" / "val" / f"{name}.mat")["groundTruth"][0]
+    stored = loadmat(folder / "groundTruth" / "val" / f"{name}.mat")["groundTruth"][0]
     (annotated,) = load_bsds500("val", [name])
     for annotation, cell in zip(annotated.annotations, stored, strict=True):
         assert np.array_equal(thinned_boundary(annotation), cell["Boundaries"][0, 0] == 1)
