@@ -5,7 +5,9 @@ import pytest
 
 from segment.digits import DigitSet, DigitSettings, cluster_digits, load_digits, load_model
 from segment.digits.cluster import split_digits
+from segment.digits.committee import fit_merged
 from segment.digits.fit import fit_digits
+from segment.digits.scores import score
 from segment.errors import DataError, ModelError
 from segment.mixture import Parameters
 
@@ -61,6 +63,46 @@ def test_a_fit_does_not_depend_on_the_number_of_threads():
 def test_impossible_requests_name_what_is_allowed(n_components, n_init):
     with pytest.raises(DataError, match="allowed are 1"):
         fit_digits(blobs(50)[0], n_components, n_init=n_init)
+    with pytest.raises(DataError, match="allowed are 1"):
+        fit_merged(blobs(50)[0], n_components, 2, "overlap", n_init=n_init)
+
+
+def arcs(n=1500):
+    """Three half circles, one above the other, in two of ten dimensions: no single Gaussian follows one."""
+    rng = np.random.default_rng(0)
+    labels, angle = rng.integers(0, 3, n), rng.uniform(0, np.pi, n)
+    X = rng.normal(0, 0.2, (n, 10))
+    X[:, 0] += 2.5 * np.cos(angle)
+    X[:, 1] += 2.5 * np.sin(angle) + 2.6 * labels
+    return X.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("method", ["overlap", "demp", "entropy"])
+def test_components_follow_shapes_that_no_gaussian_has(method):
+    X, labels = arcs()
+    mixture, merging = fit_merged(X, 15, 3, method)
+    found = merging.merge(mixture.responsibilities).argmax(axis=1)
+    assert score(labels, found, 3).accuracy > 0.95
+    assert score(labels, fit_digits(X, 3).responsibilities.argmax(axis=1), 3).accuracy < 0.8
+    assert merging.groups.shape == (15,)
+    assert sorted(run.rounds for run in mixture.short_runs) == [1, 1, 1, 3, 3, 3, 3, 4]
+
+
+@pytest.mark.parametrize("covariance_type", ["diag", "tied", "spherical"])
+def test_every_covariance_can_be_merged(covariance_type):
+    X, labels = blobs()
+    mixture, merging = fit_merged(X, 8, 4, "overlap", covariance_type=covariance_type, n_init=3)
+    found = merging.merge(mixture.responsibilities).argmax(axis=1)
+    assert score(labels, found, 4).accuracy > 0.98
+    assert mixture.result.parameters.covariance_type == covariance_type
+    assert mixture.result.parameters.n_features == 40
+
+
+def test_a_merged_fit_does_not_depend_on_the_number_of_threads():
+    X, _ = arcs()
+    (one, first), (three, second) = (fit_merged(X, 9, 3, "overlap", n_jobs=n) for n in (1, 3))
+    np.testing.assert_array_equal(one.responsibilities, three.responsibilities)
+    np.testing.assert_array_equal(first.groups, second.groups)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segment.errors import DataError
-from segment.mixture.merging import MERGE_METHODS, merge_components, posterior_overlap
+from segment.mixture.merging import MERGE_METHODS, majority, merge_components, posterior_overlap
 
 # Components 0 and 2 share their samples, 1 and 3 share theirs.
 PAIRS = np.array(
@@ -103,3 +103,42 @@ def test_entropy_updates_equal_a_fresh_computation(seed, n_components):
 def test_bad_requests_name_what_is_allowed(method, n_clusters):
     with pytest.raises(DataError, match="allowed are"):
         merge_components(PAIRS, n_clusters, method)
+
+
+def test_faint_links_do_not_outweigh_strong_ones():
+    """Two rings of ten components, each linked to its neighbours, and a faint link to every other one."""
+    n = 10
+    ring = np.eye(n) * 8 + np.roll(np.eye(n), 1, axis=0) + np.roll(np.eye(n), -1, axis=0)
+    T = np.kron(np.eye(2), np.repeat(ring, 20, axis=0)) + 0.15
+    T /= T.sum(axis=1, keepdims=True)
+    assert merge_components(T, 2).groups.tolist() == [0] * n + [1] * n
+
+
+def clustering(labels, order=(0, 1, 2)):
+    return np.eye(3)[np.argsort(order)[np.asarray(labels)]]
+
+
+def test_a_majority_outvotes_what_each_clustering_gets_wrong():
+    truth = np.arange(60) % 3
+    clusterings = []
+    for i, order in enumerate([(0, 1, 2), (2, 0, 1), (1, 0, 2), (0, 2, 1), (2, 1, 0)]):
+        labels = truth.copy()
+        labels[4 * i : 4 * i + 4] = (labels[4 * i : 4 * i + 4] + 1) % 3
+        clusterings.append(clustering(labels, order))
+    labels, reference = majority(clusterings)
+    names = clusterings[reference].argmax(axis=1)[-3:]
+    assert labels.tolist() == names[truth].tolist()
+
+
+def test_clusterings_that_are_wrong_as_a_whole_are_outvoted_though_they_are_more():
+    """Two right ones agree; three put two classes together and cut the third one, each elsewhere."""
+    truth = np.repeat([0, 1, 2], 30)
+    wrong = [np.where(truth < 2, 0, 1 + (np.roll(np.arange(90), shift) % 30 < 15)) for shift in (0, 8, 19)]
+    labels, reference = majority([clustering(z) for z in (*wrong, truth, truth)])
+    assert reference >= 3
+    assert labels.tolist() == truth.tolist()
+
+
+def test_one_clustering_is_its_own_majority():
+    labels, reference = majority([clustering([0, 2, 1, 1])])
+    assert (labels.tolist(), reference) == ([0, 2, 1, 1], 0)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from segment.digits.cache import cached_features
+from segment.digits.committee import fit_merged
 from segment.digits.digit_set import DigitSet
 from segment.digits.fit import MixtureFit, fit_digits, mixture_of_labels
 from segment.digits.graph import Refinement, refine
@@ -17,7 +19,7 @@ from segment.digits.normalise import to_frame
 from segment.digits.scores import UNMATCHED, Scores, score
 from segment.errors import DataError
 from segment.mixture.expectation import responsibilities
-from segment.mixture.merging import Merging, merge_components
+from segment.mixture.merging import Merging
 
 # Principal components by default: what each kind of features was best with on MNIST.
 N_FEATURES = {"scattering": 200, "deskew": 30, "pixels": 50}
@@ -41,7 +43,7 @@ class DigitSettings:
     merge : "overlap", "demp" or "entropy"
     refine : "graph" or "none"
     n_init : int, optional
-        Starts to choose from (default 32; 6 for more than 20 components).
+        Starts to choose from (default 32; 6 for more than 20 clusters; 8 where components are merged).
     random_state : int
     """
 
@@ -234,20 +236,15 @@ def _fit_and_merge(
     X: np.ndarray, settings: DigitSettings, n_jobs: int | None
 ) -> tuple[MixtureFit, Merging | None, np.ndarray]:
     """Fit the mixture; return it, how its components were merged, and the clusters' posteriors."""
-    mixture = fit_digits(
-        X,
-        settings.components,
-        covariance_type=settings.covariance_type,
-        n_init=settings.n_init,
-        random_state=settings.random_state,
-        n_jobs=n_jobs,
-    )
-    posterior = mixture.responsibilities
+    options: dict[str, Any] = {
+        "covariance_type": settings.covariance_type, "n_init": settings.n_init,
+        "random_state": settings.random_state, "n_jobs": n_jobs,
+    }  # fmt: skip
     if settings.components == settings.n_clusters:
-        return mixture, None, posterior
-    seen = posterior[mixture.short_run_rows]
-    merging = merge_components(seen, settings.n_clusters, settings.merge, random_state=settings.random_state)
-    return mixture, merging, merging.merge(posterior)
+        mixture = fit_digits(X, settings.components, **options)
+        return mixture, None, mixture.responsibilities
+    mixture, merging = fit_merged(X, settings.components, settings.n_clusters, settings.merge, **options)
+    return mixture, merging, merging.merge(mixture.responsibilities)
 
 
 def _score(

@@ -49,8 +49,7 @@ class Schedule:
     tol: float
 
 
-# Many components are slower to fit. 80 of them on the pixels of MNIST, merged to 10, seeds 0 to 4: .947,
-# .949, .947, .877, .952. With 3 starts and tol 3e-4, seed 3 gave .82; with 12, two last fits and 1e-3, .89.
+# Many components are slower to fit (those that are merged to fewer clusters: see `committee`).
 FEW_COMPONENTS = 20
 FEW, MANY = Schedule(32, 8, 3, 2e-4), Schedule(6, 6, 1, 2e-3)
 
@@ -111,12 +110,9 @@ def fit_digits(
     DataError
         If there are fewer rows than components, or an option is not allowed.
     """
-    if not 1 <= n_components <= len(X):
-        raise DataError(f"{n_components} components for {len(X)} digits; allowed are 1 to {len(X)}")
     schedule = FEW if n_components <= FEW_COMPONENTS else MANY
     n_init = schedule.starts if n_init is None else n_init
-    if n_init < 1:
-        raise DataError(f"n_init is {n_init}; allowed are 1, 2, 3, ...")
+    check_request(len(X), n_components, n_init)
     leading = Samples.of(np.ascontiguousarray(X[:, :START_FEATURES]))
     race = _Race(leading, n_components, covariance_type, schedule, n_jobs)
     rng = np.random.default_rng(random_state)
@@ -126,6 +122,14 @@ def fit_digits(
         result = fit_from_responsibilities(X, posterior, covariance_type=covariance_type, n_jobs=n_jobs)
         posterior = responsibilities(X, result.parameters, n_jobs=n_jobs)
     return MixtureFit(result, posterior, runs, rows)
+
+
+def check_request(n_samples: int, n_components: int, n_init: int) -> None:
+    """Refuse what no mixture can be fitted with."""
+    if not 1 <= n_components <= n_samples:
+        raise DataError(f"{n_components} components for {n_samples} digits; allowed are 1 to {n_samples}")
+    if n_init < 1:
+        raise DataError(f"n_init is {n_init}; allowed are 1, 2, 3, ...")
 
 
 def fit_from_responsibilities(

@@ -6,12 +6,18 @@ belong together is read from the responsibilities alone: overlapping components 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from segment.errors import DataError
+
+# Links a component keeps at least, so that many faint ones do not outweigh a strong one. Ten mixtures of 80
+# components on the pixels of MNIST, merged to 10, mean accuracy and how often above .93: 4 links .931, 8;
+# 5 links .929, 7; all links, squared .924, 6, as they are .860, 3. With 3 the graph falls apart (.90 after a
+# vote that with 4 gives .96).
+STRONGEST = 4
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,48 @@ def merge_components(
     return Merging(numbered.astype(np.int32), overlap, steps)
 
 
+def majority(clusterings: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
+    """Return the labels that most of several clusterings of the same samples agree on.
+
+    Clusters are matched one to one. A wrong clustering (two classes in one cluster, another class in two)
+    is wrong in its own way and the right ones agree: the reference is one of the two that agree best, and
+    a bare majority votes, those that agree best with it. All of them voting, or the most typical one as
+    reference, lets wrong ones in: of ten mixtures' votes on MNIST some were .88 in place of .96.
+
+    Parameters
+    ----------
+    clusterings : sequence of (n, n_clusters) ndarray
+        Posterior probabilities of the clusters.
+
+    Returns
+    -------
+    labels : (n,) int64 ndarray
+        Numbered as the clusters of the reference; its own, if the vote left one empty.
+    reference : int
+        Index of that clustering.
+    """
+    n = len(clusterings)
+    agreement = np.array([[_matched(one, other)[0] for other in clusterings] for one in clusterings])
+    agreement = (agreement + agreement.T) / 2
+    others = agreement - np.diag(np.diag(agreement))
+    # Of the two that agree best, the one that has more in common with a third.
+    reference = max(range(n), key=lambda i: tuple(np.sort(others[i])[::-1]))
+    voters = np.argsort(-agreement[reference], kind="stable")[: n // 2 + 1]
+    votes = np.sum([_matched(clusterings[reference], clusterings[i])[1] for i in voters], axis=0)
+    labels = votes.argmax(axis=1)
+    kept = len(np.unique(labels)) == votes.shape[1]
+    return labels if kept else clusterings[reference].argmax(axis=1), reference
+
+
+def _matched(reference: np.ndarray, clustering: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return how well two clusterings agree, and the second with its columns in the order of the first."""
+    from scipy.optimize import linear_sum_assignment
+
+    shared = reference.T @ clustering
+    rows, columns = linear_sum_assignment(-shared)
+    return float(shared[rows, columns].sum()), clustering[:, columns]
+
+
 def posterior_overlap(responsibilities: np.ndarray, sample_weight: np.ndarray) -> np.ndarray:
     """Return the cosine between the components' columns of responsibilities, (K, K)."""
     products = responsibilities.T @ (responsibilities * sample_weight[:, None])
@@ -120,11 +168,13 @@ def _by_overlap(
 
     if n_clusters in (1, len(overlap)):
         return np.arange(len(overlap)) % n_clusters, ()
-    # Squared, strong links count for more than many faint ones. 80 components on the pixels of MNIST, three
-    # seeds: .95, .86, .95 squared; .95, .80, .82 as it is; cubed .82, .85, .86. The faintest link keeps the
-    # graph connected, which the spectral embedding asks for.
+    others = overlap - np.eye(len(overlap))
+    rank = max(len(overlap) - STRONGEST, 0)
+    strong = others >= np.sort(others, axis=1)[:, [rank]]
+    # The faintest link keeps the graph connected, which the spectral embedding asks for.
+    links = np.where(strong | strong.T, np.maximum(others, 0.0), 0.0) + 1e-9
     model = SpectralClustering(n_clusters, affinity="precomputed", n_init=20, random_state=random_state)
-    return model.fit_predict(np.maximum(overlap**2, 1e-12)), ()
+    return model.fit_predict(links), ()
 
 
 def _demp_scores(
