@@ -8,7 +8,7 @@ from skimage.measure import label
 from segment.errors import DataError, ImageError, ModelError
 from segment.kernels import regions as kernels
 from segment.kernels.arcs import absorb_small
-from segment.kernels.regions import Graph, Network
+from segment.kernels.regions import Graph, Quadratic
 from segment.photo.photo import Photo
 from segment.photo.regions.channels import COLORS, TEXTURES, Channel, Channels, smoothed_tensor
 from segment.photo.regions.cost import FEATURES, MergeCost, shipped_cost
@@ -198,14 +198,21 @@ def small_graph(shape=(24, 30), block=6):
 
 
 def by_mean_color():
-    linear = np.zeros(len(FEATURES))
+    n, linear = len(FEATURES), np.zeros(len(FEATURES))
+    products = np.zeros((n, n))
     linear[FEATURES.index("mean")] = 1
     linear[FEATURES.index("area_small")] = 0.5
-    linear[FEATURES.index("shared_small")] = -0.3
     linear[FEATURES.index("steepest_light3")] = 0.7
-    none = np.zeros(0)
-    return Network(
-        np.zeros(len(linear)), np.ones(len(linear)), linear, np.zeros((0, len(linear))), none, none, 0.0
+    # Only the lower triangle counts.
+    products[FEATURES.index("shared_small"), FEATURES.index("mean")] = -0.3
+    products[FEATURES.index("mean"), FEATURES.index("shared_small")] = 99
+    return Quadratic(np.full(n, 0.1), np.full(n, 2.0), linear, products, 0.25)
+
+
+def slow_cost(features, quadratic):
+    z = np.clip((features - quadratic.mean) * quadratic.scale, -kernels.FARTHEST, kernels.FARTHEST)
+    return np.array(
+        [quadratic.bias + row @ quadratic.linear + row @ np.tril(quadratic.products) @ row for row in z]
     )
 
 
@@ -213,17 +220,17 @@ def by_mean_color():
 def test_merging_is_that_of_a_slow_oracle():
     """Merge by rebuilding the graph from its label map after every step and searching all arcs."""
     leaves, graph, channels = small_graph()
-    network, n = by_mean_color(), len(graph.regions)
+    quadratic, n = by_mean_color(), len(graph.regions)
     merges, costs = np.empty((n - 1, 2), dtype=np.int64), np.empty(n - 1)
     copied = Graph(*(part.copy() for part in graph))
-    assert kernels.merge_until(copied, network, n, 1, merges, costs) == n - 1
+    assert kernels.merge_until(copied, quadratic, n, 1, merges, costs) == n - 1
     label_map = leaves.copy()
     for (kept, joined), cost in zip(merges, costs, strict=True):
         labels, compact = np.unique(label_map, return_inverse=True)
         now = build_graph(channels, compact.reshape(leaves.shape).astype(np.int32))
         features = np.zeros((len(now.arcs), len(FEATURES)))
         kernels.arc_features(now, len(labels), features)
-        expected = features @ network.linear
+        expected = slow_cost(features, quadratic)
         assert cost == pytest.approx(expected.min(), abs=1e-4)
         assert {kept, joined} == set(labels[now.ends[expected.argmin()]])
         label_map[label_map == joined] = kept

@@ -36,6 +36,9 @@ LEAF = JUNCTION + 1  # the four contrasts of the two leaves
 PRIOR = LEAF + 4  # leaf model: probability of a boundary, and its square
 ARC_COLUMNS = PRIOR + 2
 
+# Standardised features of a cost are kept within this many standard deviations.
+FARTHEST = 4.0
+
 # Variance (Lab units squared) added to a region's colors when they are compared.
 LAB_NOISE = 16.0
 
@@ -54,15 +57,16 @@ class Graph(NamedTuple):
     size: np.ndarray
 
 
-class Network(NamedTuple):
-    """Cost: bias + linear @ z + output @ max(hidden @ z + hidden_bias, 0), z = (x - mean) * scale."""
+class Quadratic(NamedTuple):
+    """Cost: bias + sum_i z_i (linear_i + sum_{j <= i} products_ij z_j), z = (x - mean) * scale.
+
+    z is kept within +-FARTHEST: a product must not run away where nobody has looked.
+    """
 
     mean: np.ndarray
     scale: np.ndarray
     linear: np.ndarray
-    hidden: np.ndarray
-    hidden_bias: np.ndarray
-    output: np.ndarray
+    products: np.ndarray
     bias: float
 
 
@@ -279,42 +283,47 @@ def arc_features(graph, n_regions, features):
             _features(graph, rims, e, n_regions, features[e])
 
 
-@kernel
-def _cost(x, network):
-    total = network.bias
+# Reassociation lets the sums run in SIMD lanes.
+@kernel(fastmath={"reassoc", "contract"})
+def _cost(x, quadratic):
     z = np.empty(len(x))
+    total = quadratic.bias
     for i in range(len(x)):
-        z[i] = (x[i] - network.mean[i]) * network.scale[i]
-        total += network.linear[i] * z[i]
-    for j in range(len(network.output)):
-        unit = network.hidden_bias[j]
-        row = network.hidden[j]
-        for i in range(len(z)):
-            unit += row[i] * z[i]
-        if unit > 0:
-            total += network.output[j] * unit
+        z[i] = min(max((x[i] - quadratic.mean[i]) * quadratic.scale[i], -FARTHEST), FARTHEST)
+        slope = quadratic.linear[i]
+        row = quadratic.products[i]
+        for j in range(i + 1):
+            slope += row[j] * z[j]
+        total += slope * z[i]
     return total
 
 
 @kernel
-def merge_until(graph, network, n_regions, n_stop, merges, costs):
+def arc_costs(features, quadratic, costs):
+    """Write the cost of every row of features (E, F); OUT costs (E,)."""
+    for e in range(len(features)):
+        costs[e] = _cost(features[e], quadratic)
+
+
+@kernel
+def merge_until(graph, quadratic, n_regions, n_stop, merges, costs):
     """Merge the two neighbours of least cost, again and again, until `n_stop` regions are left.
 
-    INOUT graph; IN network, n_regions (now); OUT merges (n, 2) int64: the region kept and the one that joins
+    INOUT graph; IN quadratic, n_regions (now); OUT merges (n, 2) int64: the region kept and the one that joins
     it, costs (n,) float64. Returns how many merges were done.
     """
     rims = _rims(graph)
     first, last, following = _half_arcs(graph)
     slot = np.full(len(graph.regions), -1)
     version = np.zeros(len(graph.arcs), np.int64)
-    x = np.empty(len(network.mean))
+    x = np.empty(len(quadratic.mean))
     # Entries go stale instead of being removed: an arc's entry counts only if its version is the newest.
     heap = [(0.0, 0, 0)]
     heap.pop()
     for e in range(len(graph.arcs)):
         if graph.ends[e, 0] >= 0:
             _features(graph, rims, e, n_regions, x)
-            heappush(heap, (_cost(x, network), e, 0))
+            heappush(heap, (_cost(x, quadratic), e, 0))
     done = 0
     while n_regions - done > n_stop and len(heap) > 0:
         cost, e, of_version = heappop(heap)
@@ -331,7 +340,7 @@ def merge_until(graph, network, n_regions, n_stop, merges, costs):
             f = half // 2
             version[f] += 1
             _features(graph, rims, f, n_regions - done, x)
-            heappush(heap, (_cost(x, network), f, version[f]))
+            heappush(heap, (_cost(x, quadratic), f, version[f]))
             half = following[half]
     return done
 

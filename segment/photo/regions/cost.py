@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from segment.errors import ModelError
-from segment.kernels.regions import Network
+from segment.kernels.regions import Quadratic
 
 GRADIENT_NAMES = (
     "color2", "color4", "color8", "color16", "texture4", "texture8", "texture16",
@@ -43,22 +43,22 @@ FEATURES: tuple[str, ...] = (
 
 @dataclass(frozen=True, eq=False)
 class MergeCost:
-    """Two networks: one for the boundaries between leaves, one for the boundaries while merging.
+    """Two quadratic forms: one for the boundaries between leaves, one for the boundaries while merging.
 
     Attributes
     ----------
-    leaf, merge : Network
+    leaf, merge : Quadratic
         Over `FEATURES`; they return log odds of a boundary.
     """
 
-    leaf: Network
-    merge: Network
+    leaf: Quadratic
+    merge: Quadratic
 
     def to_plain(self) -> dict[str, Any]:
         """Return what `from_plain` takes, as lists of numbers rounded to five digits."""
         return {
             "features": list(FEATURES),
-            **{name: _rounded(getattr(self, name)._asdict()) for name in ("leaf", "merge")},
+            **{name: _to_plain(getattr(self, name)) for name in ("leaf", "merge")},
         }
 
     @classmethod
@@ -75,23 +75,27 @@ class MergeCost:
                 "the model of the merge cost knows other features than this version measures; "
                 "run scripts/train_regions"
             )
-        return cls(*(_network(plain[name]) for name in ("leaf", "merge")))
+        return cls(*(_from_plain(plain[name]) for name in ("leaf", "merge")))
 
 
-def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: np.array([float(f"{x:.5g}") for x in np.ravel(value)]).reshape(np.shape(value)).tolist()
-        for name, value in fields.items()
-    }
+def _to_plain(quadratic: Quadratic) -> dict[str, Any]:
+    fields = {**quadratic._asdict(), "products": quadratic.products[_lower(len(quadratic.mean))]}
+    return {name: _rounded(value) for name, value in fields.items()}
 
 
-def _network(fields: dict[str, Any]) -> Network:
-    mean, scale, linear, hidden, hidden_bias, output = (
-        np.array(fields[name], dtype=np.float64) for name in Network._fields[:-1]
-    )
-    return Network(
-        mean, scale, linear, hidden.reshape(-1, len(mean)), hidden_bias, output, float(fields["bias"])
-    )
+def _rounded(value: Any) -> Any:
+    return np.array([float(f"{x:.5g}") for x in np.ravel(value)]).reshape(np.shape(value)).tolist()
+
+
+def _from_plain(fields: dict[str, Any]) -> Quadratic:
+    mean, scale, linear = (np.array(fields[name], dtype=np.float64) for name in ("mean", "scale", "linear"))
+    products = np.zeros((len(mean), len(mean)))
+    products[_lower(len(mean))] = fields["products"]
+    return Quadratic(mean, scale, linear, products, float(fields["bias"]))
+
+
+def _lower(n: int) -> tuple[np.ndarray, ...]:
+    return np.tril_indices(n)
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from segment.kernels import arcs as measures
 from segment.kernels import regions as kernels
-from segment.kernels.regions import Graph, Network
+from segment.kernels.regions import Graph, Quadratic
 from segment.photo.regions.channels import Channels
 from segment.photo.regions.cost import FEATURES, GRADIENT_NAMES, INSIDE_NAMES, STEP_NAMES
 
@@ -164,10 +164,10 @@ def _slow_modes(ends: np.ndarray, links: np.ndarray, n: int) -> np.ndarray:
     return vectors[:, order] * stretch / np.sqrt(degree)[:, None]
 
 
-def leaf_log_odds(graph: Graph, network: Network) -> np.ndarray:
+def leaf_log_odds(graph: Graph, leaf: Quadratic) -> np.ndarray:
     """Return the leaf model's log odds of a boundary on each arc, (E,) float64."""
     features = np.zeros((len(graph.arcs), len(FEATURES)))
     kernels.arc_features(graph, len(graph.regions), features)
-    z = (features - network.mean) * network.scale
-    units = np.maximum(z @ network.hidden.T + network.hidden_bias, 0)
-    return network.bias + z @ network.linear + units @ network.output
+    log_odds = np.empty(len(features))
+    kernels.arc_costs(features, leaf, log_odds)
+    return log_odds
