@@ -76,9 +76,9 @@ def main() -> int:
         print(*rows[-1], flush=True)
     rows.append(row("a linear cost (no products)", score(validation, learned(photos, (), products=False))))
     body = f"""
-Learned again from {len(names)} photos of the train split without the features named (shorter: one seed of the
-mixtures, {training.ROUNDS} rounds of merging), scored on all images of the validation split. The leaves are the
-same throughout.
+Learned again from {len(names)} photos of the train split without the features named (shorter: one seed
+of the mixtures, {training.ROUNDS} rounds of merging), scored on all images of the validation split. The
+leaves are the same throughout.
 
 {table(("ingredients", "covering ODS", "OIS", "Rand index ODS", "OIS", "variation ODS", "OIS"), rows)}
 """

@@ -13,8 +13,8 @@ The log odds are quadratic in the features: logistic regression on the features 
 so, by cross-validated log loss in nats (merge model; differences of .001 are real): linear .505, with each
 feature times the region's size and their number .502, with squares .500, with hinges .501, with all products
 .496; 200 boosted trees of 31 leaves .502, blended with the products .4945 (not worth a second model). Ridge
-.001 .501, .003 .498, .01 to .03 .496, .1 .497. Absolute colors and positions help the leaf model (.268 against
-.271) and harm the merge model (validation covering .631 against .640).
+.001 .501, .003 .498, .01 to .03 .496, .1 .497. Absolute colors and positions help the leaf model (.271
+against .275) and harm the merge model (validation covering .631 against .640).
 
 Rejected: posteriors of two mixtures each side by side (validation covering .633 against .634), photos at .75
 and 1.3 times their size among the records (.638 against .641 for other seeds), a second pass that relevels

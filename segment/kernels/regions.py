@@ -309,8 +309,8 @@ def arc_costs(features, quadratic, costs):
 def merge_until(graph, quadratic, n_regions, n_stop, merges, costs):
     """Merge the two neighbours of least cost, again and again, until `n_stop` regions are left.
 
-    INOUT graph; IN quadratic, n_regions (now); OUT merges (n, 2) int64: the region kept and the one that joins
-    it, costs (n,) float64. Returns how many merges were done.
+    INOUT graph; IN quadratic, n_regions (now); OUT merges (n, 2) int64: the region kept and the one that
+    joins it, costs (n,) float64. Returns how many merges were done.
     """
     rims = _rims(graph)
     first, last, following = _half_arcs(graph)
