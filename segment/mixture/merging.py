@@ -16,7 +16,7 @@ from segment.errors import DataError
 # Links a component keeps at least, so that many faint ones do not outweigh a strong one. Ten mixtures of 80
 # components on the pixels of MNIST, merged to 10, mean accuracy and how often above .93: 4 links .931, 8;
 # 5 links .929, 7; all links, squared .924, 6, as they are .860, 3. With 3 the graph falls apart (.90 after a
-# vote that with 4 gives .96).
+# vote that with 4 gives .95).
 STRONGEST = 4
 
 
@@ -114,7 +114,7 @@ def majority(clusterings: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
     Clusters are matched one to one. A wrong clustering (two classes in one cluster, another class in two)
     is wrong in its own way and the right ones agree: the reference is one of the two that agree best, and
     a bare majority votes, those that agree best with it. All of them voting, or the most typical one as
-    reference, lets wrong ones in: of ten mixtures' votes on MNIST some were .88 in place of .96.
+    reference, lets wrong ones in: some votes on MNIST were .88 in place of .96.
 
     Parameters
     ----------
