@@ -64,24 +64,22 @@ def quickshift(image: np.ndarray, max_dist: float) -> np.ndarray:
 
 
 def mean_shift(image: np.ndarray, radius: float) -> np.ndarray:
-    """Filter, then flood what differs by at most 3 in every band from one pixel to the next."""
+    """Filter, then join neighbouring pixels that differ by at most 3 in every band."""
     import cv2
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
 
-    shifted = cv2.pyrMeanShiftFiltering(image, 12, radius)
-    mask = np.zeros((image.shape[0] + 2, image.shape[1] + 2), dtype=np.uint8)
-    labels = np.zeros(image.shape[:2], dtype=np.int64)
-    n_regions = 0
-    flags = 4 | cv2.FLOODFILL_MASK_ONLY | (1 << 8)
-    for y, x in np.ndindex(labels.shape):
-        if not mask[y + 1, x + 1]:
-            _, _, _, (left, top, width, height) = cv2.floodFill(
-                shifted, mask, (x, y), 0, (3, 3, 3), (3, 3, 3), flags
-            )
-            box = slice(top, top + height), slice(left, left + width)
-            new = (mask[1:-1, 1:-1][box] == 1) & (labels[box] == 0)
-            n_regions += 1
-            labels[box][new] = n_regions
-    return connected(labels, 200)
+    shifted = cv2.pyrMeanShiftFiltering(image, 12, radius).astype(np.int16)
+    index = np.arange(shifted[..., 0].size).reshape(shifted.shape[:2])
+    pairs = []
+    for axis in (0, 1):
+        alike = (np.abs(np.diff(shifted, axis=axis)) <= 3).all(axis=2)
+        n = index.shape[axis]
+        before, after = index.take(range(n - 1), axis), index.take(range(1, n), axis)
+        pairs.append((before[alike], after[alike]))
+    ends = tuple(np.concatenate(side) for side in zip(*pairs, strict=True))
+    links = coo_matrix((np.ones(len(ends[0]), dtype=bool), ends), (index.size, index.size))
+    return connected(connected_components(links)[1].reshape(index.shape), 200)
 
 
 def kmeans(image: np.ndarray, n_clusters: float) -> np.ndarray:

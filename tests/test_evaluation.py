@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.io import loadmat
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from segment.errors import DataError, DatasetError
+from segment.kernels.matching import match_near
 from segment.photo.evaluation import (
     ContingencyTable,
     boundary_counts,
@@ -117,6 +120,37 @@ def test_ods_takes_one_scale_and_ois_each_image_its_own():
 def test_the_boundary_lies_on_the_upper_left_side():
     assert boundary_map(HALVES).tolist() == [[False, True, False, False]] * 2
     assert not boundary_map(WHOLE).any()
+
+
+@pytest.mark.kernels
+@given(
+    near=hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))), seed=st.integers(0, 2**32 - 1)
+)
+def test_the_matching_is_as_large_as_any_whatever_is_tried_first(near, seed):
+    owner, partners = np.nonzero(near)
+    starts = np.searchsorted(owner, np.arange(len(near) + 1))
+    order = np.random.default_rng(seed).permutation(len(owner))
+    match, taken = np.empty(len(near), dtype=np.int64), np.empty(near.shape[1], dtype=np.int64)
+    match_near(starts, partners, order, owner, match, taken)
+    rows = np.flatnonzero(match >= 0)
+    assert near[rows, match[rows]].all()
+    np.testing.assert_array_equal(taken[match[rows]], rows)
+    largest = maximum_bipartite_matching(csr_matrix(near), perm_type="column")
+    assert len(rows) == (taken >= 0).sum() == (largest >= 0).sum()
+
+
+@pytest.mark.kernels
+def test_a_long_chain_of_matches_is_shifted_by_one():
+    n = 1000
+    owner, partners = np.repeat(np.arange(n), 2), (np.repeat(np.arange(n), 2) + np.tile([0, 1], n)) % n
+    greedy_first = np.flatnonzero((partners != 0) & (partners == owner + 1))
+    order = np.concatenate([greedy_first, np.setdiff1d(np.arange(2 * n), greedy_first)])
+    starts = np.arange(0, 2 * n + 1, 2)
+    cut = partners[-2:].copy()
+    partners[-2:] = cut.max()  # the last row has one partner, which its neighbour has taken
+    match, taken = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    match_near(starts, partners, order, owner, match, taken)
+    np.testing.assert_array_equal(match, np.arange(n))
 
 
 def test_boundaries_match_one_to_one_within_the_tolerance():

@@ -14,6 +14,7 @@ import numpy as np
 
 from segment.datasets import dataset_folder
 from segment.errors import DataError, DatasetError
+from segment.kernels.matching import match_near
 
 # Boundaries count as the same within this share of the image diagonal (4.3 pixels for 481 x 321).
 BOUNDARY_TOLERANCE = 0.0075
@@ -275,15 +276,15 @@ def boundary_counts(label_map: np.ndarray, annotations: Sequence[np.ndarray]) ->
 
 def _match(drawn: np.ndarray, wanted: np.ndarray, distance: float) -> np.ndarray:
     """Return the partner of each drawn pixel, -1 where it has none."""
-    from scipy.sparse.csgraph import maximum_bipartite_matching
     from scipy.spatial import KDTree
 
-    if len(drawn) == 0 or len(wanted) == 0:
-        return np.full(len(drawn), -1)
-    # Shifted by half a step: a distance of zero would be no entry of the sparse matrix.
-    near = KDTree(drawn).sparse_distance_matrix(KDTree(wanted), distance, output_type="coo_matrix")
-    near.data += 0.5
-    return maximum_bipartite_matching(near.tocsr(), perm_type="column")
+    match, taken = np.empty(len(drawn), dtype=np.int64), np.empty(len(wanted), dtype=np.int64)
+    near = KDTree(drawn).sparse_distance_matrix(KDTree(wanted), distance, output_type="ndarray")
+    near = near[np.lexsort((near["j"], near["i"]))]
+    starts = np.searchsorted(near["i"], np.arange(len(drawn) + 1))
+    order = np.argsort(near["v"], kind="stable")
+    match_near(starts, near["j"].astype(np.int64), order, near["i"].astype(np.int64), match, taken)
+    return match
 
 
 def summarise_boundaries(counts: Any) -> ScaleScores:
