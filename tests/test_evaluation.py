@@ -123,6 +123,7 @@ def test_the_boundary_lies_on_the_upper_left_side():
 
 
 @pytest.mark.kernels
+@settings(deadline=None)
 @given(
     near=hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))), seed=st.integers(0, 2**32 - 1)
 )
