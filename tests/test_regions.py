@@ -7,8 +7,9 @@ from skimage.measure import label
 
 from segment.errors import DataError, ImageError, ModelError
 from segment.kernels import regions as kernels
-from segment.kernels.arcs import absorb_small
+from segment.kernels.arcs import ALIKE, NEAR, absorb_small, refine_pixels
 from segment.kernels.regions import Graph, Quadratic
+from segment.mixture import Parameters
 from segment.photo.photo import Photo
 from segment.photo.regions.channels import COLORS, TEXTURES, Channel, Channels, smoothed_tensor
 from segment.photo.regions.cost import FEATURES, MergeCost, shipped_cost
@@ -166,6 +167,27 @@ def test_a_large_photo_is_refined_at_full_size():
     assert (label_map != disc).mean() < 0.0005
 
 
+@pytest.mark.kernels
+@pytest.mark.parametrize("factor", [2, 3])
+def test_refined_pixels_are_those_that_their_neighbours_vote_for(factor):
+    rng = np.random.default_rng(factor)
+    leaves = rng.integers(0, 4, (5, 6)).astype(np.int32)
+    working = np.sqrt(rng.dirichlet(np.ones(4), leaves.shape)).astype(np.float32)
+    # One row and column more than the working pixels cover, as where a photo is no multiple of the factor.
+    rows, columns = (axis.ravel() for axis in np.indices((5 * factor + 1, 6 * factor + 1)))
+    shares = np.sqrt(rng.dirichlet(np.ones(4), len(rows)))
+    found = np.empty(len(rows), dtype=np.int32)
+    refine_pixels(rows, columns, shares, factor, working, leaves, found)
+    i, j = np.indices(leaves.shape)
+    for y, x, share, leaf in zip(rows, columns, shares, found, strict=True):
+        v, u = min(y // factor, 4), min(x // factor, 5)
+        near = np.maximum(abs(i - v), abs(j - u)) <= 1
+        squared = ((y + 0.5) / factor - i - 0.5) ** 2 + ((x + 0.5) / factor - j - 0.5) ** 2
+        hellinger = 0.5 * np.square(working - share).sum(axis=2)
+        votes = np.bincount(leaves[near], np.exp(-squared / NEAR - hellinger / ALIKE)[near])
+        assert votes[leaf] == pytest.approx(votes.max(), rel=1e-5)
+
+
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 3), dtype=np.int32), np.zeros((0, 4, 3), dtype=np.uint8)])
 def test_arrays_that_are_no_image_are_refused(image):
     with pytest.raises(ImageError):
@@ -191,7 +213,8 @@ def small_graph(shape=(24, 30), block=6):
 
     lab = rng.normal(50, 20, (*shape, 3)).astype(np.float32)
     gradients = {name: channel(name, shift) for name, shift in SHIFTS.items()}
-    channels = Channels(lab, posteriors(0, COLORS), posteriors(1, TEXTURES), gradients)
+    colors = Parameters(np.ones(1), np.zeros((1, 3)), np.ones((1, 3)), "diag")
+    channels = Channels(lab, posteriors(0, COLORS), posteriors(1, TEXTURES), gradients, colors)
     y, x = np.indices(shape)
     leaves = (y // block * (shape[1] // block) + x // block).astype(np.int32)
     return leaves, build_graph(channels, leaves), channels

@@ -7,11 +7,12 @@ colors (or textures), and its gradient is large where the mix changes, not where
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from segment.kernels import gradients
-from segment.mixture import Samples, responsibilities, run_em, starting_points
+from segment.mixture import Parameters, Samples, responsibilities, run_em, starting_points
 from segment.mixture.gaussian import GaussianModel
 from segment.parallel import map_blocks
 
@@ -69,17 +70,20 @@ class Channels:
     ----------
     lab : (M, N, 3) float32 ndarray
     color : (M, N, COLORS) float32 ndarray
-        Posteriors of the color mixture.
+        Posteriors of the color mixture, zero for components that a small image has no pixels for.
     texture : (ceil(M / 2), ceil(N / 2), TEXTURES) float32 ndarray
         Posteriors of the texture mixture, on every second row and column.
     gradients : dict of Channel
         By name: "color2" is the color posteriors at sigma 2, "light3" L, "tint6" a and b.
+    color_mixture : Parameters
+        Of Lab colors, at most `COLORS` components.
     """
 
     lab: np.ndarray
     color: np.ndarray
     texture: np.ndarray
     gradients: dict[str, Channel]
+    color_mixture: Parameters
 
 
 def measure_channels(lab: np.ndarray, *, random_state: int = 0, n_jobs: int | None = None) -> Channels:
@@ -91,26 +95,28 @@ def measure_channels(lab: np.ndarray, *, random_state: int = 0, n_jobs: int | No
     random_state : int
     n_jobs : int, optional
     """
-    parts = map_blocks(
+    parts: Any = map_blocks(
         lambda measure: measure(lab, random_state), (_measure_color, _measure_texture, _measure_lab), n_jobs
     )
-    (color, by_color), (texture, by_texture), (lab, by_lab) = parts
-    return Channels(lab, color, texture, {**by_color, **by_texture, **by_lab})
+    (color, by_color, mixture), (texture, by_texture), by_lab = parts
+    return Channels(lab, color, texture, {**by_color, **by_texture, **by_lab}, mixture)
 
 
-def _measure_color(lab: np.ndarray, random_state: int) -> tuple[np.ndarray, dict[str, Channel]]:
+def _measure_color(lab: np.ndarray, random_state: int) -> tuple[np.ndarray, dict[str, Channel], Parameters]:
     from scipy.ndimage import gaussian_filter
 
     smooth = gaussian_filter(lab, (1, 1, 0))
-    posteriors = _posteriors(smooth, COLORS, _COLOR_NOISE, random_state)
+    mixture = _fitted(smooth, COLORS, _COLOR_NOISE, random_state)
+    posteriors = _posteriors(smooth, mixture, COLORS)
     half = _halved(posteriors)
     quarter = _halved(half)
-    return posteriors, {
+    gradients = {
         "color2": smoothed_tensor(posteriors, 2, 0),
         "color4": smoothed_tensor(half, 2, 1),
         "color8": smoothed_tensor(quarter, 2, 2),
         "color16": smoothed_tensor(quarter, 4, 2),
     }
+    return posteriors, gradients, mixture
 
 
 def _measure_texture(lab: np.ndarray, random_state: int) -> tuple[np.ndarray, dict[str, Channel]]:
@@ -123,7 +129,9 @@ def _measure_texture(lab: np.ndarray, random_state: int) -> tuple[np.ndarray, di
         for order in ((0, 1), (1, 0), (0, 2), (2, 0), (1, 1))
     ]
     # The mixture is as good on every second row and column (covering within .001) and four times cheaper.
-    posteriors = _posteriors(np.stack(responses, axis=-1), TEXTURES, _TEXTURE_NOISE, random_state)
+    features = np.stack(responses, axis=-1)
+    mixture = _fitted(features, TEXTURES, _TEXTURE_NOISE, random_state)
+    posteriors = _posteriors(features, mixture, TEXTURES)
     half = _halved(posteriors)
     return posteriors, {
         "texture4": smoothed_tensor(posteriors, 2, 1),
@@ -132,10 +140,10 @@ def _measure_texture(lab: np.ndarray, random_state: int) -> tuple[np.ndarray, di
     }
 
 
-def _measure_lab(lab: np.ndarray, _: int) -> tuple[np.ndarray, dict[str, Channel]]:
+def _measure_lab(lab: np.ndarray, _: int) -> dict[str, Channel]:
     light, tint = np.ascontiguousarray(lab[..., :1]), np.ascontiguousarray(lab[..., 1:])
     half_light, half_tint = _halved(light), _halved(tint)
-    return lab, {
+    return {
         "light1": smoothed_tensor(light, 1.5, 0, is_posterior=False),
         "light3": smoothed_tensor(light, 3, 0, is_posterior=False),
         "light6": smoothed_tensor(half_light, 3, 1, is_posterior=False),
@@ -144,8 +152,8 @@ def _measure_lab(lab: np.ndarray, _: int) -> tuple[np.ndarray, dict[str, Channel
     }
 
 
-def _posteriors(features: np.ndarray, n_components: int, noise: float, random_state: int) -> np.ndarray:
-    """Fit a mixture to sampled pixels; return all posteriors, zero for components there was no pixel for."""
+def _fitted(features: np.ndarray, n_components: int, noise: float, random_state: int) -> Parameters:
+    """Fit a mixture to sampled pixels, of fewer components where there are fewer pixels."""
     X = features.reshape(-1, features.shape[-1])
     rng = np.random.default_rng(random_state)
     rows = np.sort(rng.permutation(len(X))[:_SAMPLED_PIXELS])
@@ -157,12 +165,15 @@ def _posteriors(features: np.ndarray, n_components: int, noise: float, random_st
     # The bare loop, not `fit_em`: a histogram needs no converged mixture, and in a flat image components are
     # bound to coincide, so its warnings would say nothing (and cannot be silenced in one thread only).
     model = GaussianModel(samples, start.n_components, "full", reg_covar=reg_covar, n_jobs=1)
-    fitted = run_em(model, start, tol=1e-3, max_iter=_EM_STEPS, acceleration="squarem")
-    posteriors = np.zeros((*features.shape[:2], n_components), dtype=np.float32)
-    posteriors[..., : len(start.weights)] = responsibilities(X, fitted.parameters).reshape(
-        *features.shape[:2], -1
-    )
-    return posteriors
+    return run_em(model, start, tol=1e-3, max_iter=_EM_STEPS, acceleration="squarem").parameters
+
+
+def _posteriors(features: np.ndarray, mixture: Parameters, n_components: int) -> np.ndarray:
+    """Return all posteriors, zero for components that the mixture does not have."""
+    X = features.reshape(-1, features.shape[-1])
+    posteriors = np.zeros((len(X), n_components), dtype=np.float32)
+    posteriors[:, : mixture.n_components] = responsibilities(X, mixture)
+    return posteriors.reshape(*features.shape[:2], n_components)
 
 
 def _halved(fields: np.ndarray) -> np.ndarray:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from segment.kernels.arcs import refine_rows
+from segment.kernels.arcs import refine_pixels
 from segment.kernels.regions import Graph, merge_until
+from segment.mixture import responsibilities
 from segment.parallel import block_ranges, map_blocks
 from segment.photo.colors import to_features
 from segment.photo.photo import Photo
-from segment.photo.regions.channels import measure_channels
+from segment.photo.regions.channels import Channels, measure_channels
 from segment.photo.regions.cost import MergeCost, shipped_cost
 from segment.photo.regions.graph import add_prior, build_graph, find_leaves, leaf_log_odds
 from segment.photo.regions.tree import RegionTree
@@ -67,7 +68,7 @@ def segment_regions(image: Any, *, random_state: int = 0, n_jobs: int | None = N
     leaves = find_leaves(channels)
     graph = build_graph(channels, leaves)
     if factor > 1:
-        leaves = _refined(photo, factor, lab, leaves, n_jobs)
+        leaves = _refined(photo, factor, channels, leaves, n_jobs)
     return merge_leaves(leaves, graph, shipped_cost())
 
 
@@ -117,19 +118,33 @@ def _block_means(field: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _refined(
-    photo: Photo, factor: int, lab: np.ndarray, leaves: np.ndarray, n_jobs: int | None
+    photo: Photo, factor: int, channels: Channels, leaves: np.ndarray, n_jobs: int | None
 ) -> np.ndarray:
-    """Return the leaves at full size, with boundaries that follow the colors of the photo."""
+    """Return the leaves at full size, with boundaries that follow the color posteriors of the photo."""
     from scipy.ndimage import maximum_filter, minimum_filter
 
     mixed = maximum_filter(leaves, 3) != minimum_filter(leaves, 3)
+    mixture = channels.color_mixture
+    working_shares = np.sqrt(channels.color[..., : mixture.n_components])
+    down, right = (
+        np.minimum(np.arange(full) // factor, size - 1)
+        for full, size in zip(photo.shape, leaves.shape, strict=True)
+    )
     refined = np.empty(photo.shape, dtype=np.int32)
 
     def refine(block: tuple[int, int]) -> None:
         rows = slice(*block)
         alpha = None if photo.alpha is None else photo.alpha[rows]
         part = Photo((photo.pixels if photo.is_color else photo.display)[rows], alpha)
-        refine_rows(to_lab(part, n_jobs=1), block[0], factor, mixed, lab, leaves, refined[rows])
+        here = np.ix_(down[rows], right)
+        refined[rows] = leaves[here]
+        y, x = np.nonzero(mixed[here])
+        if len(y) == 0:
+            return
+        shares = np.sqrt(responsibilities(to_lab(part, n_jobs=1)[y, x], mixture, n_jobs=1))
+        chosen = np.empty(len(y), dtype=np.int32)
+        refine_pixels(y + block[0], x, shares, factor, working_shares, leaves, chosen)
+        refined[rows][y, x] = chosen
 
     map_blocks(refine, block_ranges(photo.shape[0], _ROWS), n_jobs)
     # A leaf that lost all its pixels would be missing from every cut: it keeps its working pixels.
