@@ -59,7 +59,7 @@ def segment_regions(image: Any, *, random_state: int = 0, n_jobs: int | None = N
     .. [2] Ren & Shakhnarovich (2013), "Image segmentation by cascaded region agglomeration", CVPR:
            merging by a learned cost.
     .. [3] Kopf, Cohen, Lischinski & Uyttendaele (2007), "Joint bilateral upsampling", ACM TOG 26(3): the
-           refinement.
+           refinement, here with posteriors in the place of colors.
     """
     photo = image if isinstance(image, Photo) else Photo.of(image)
     factor = ceil(sqrt(photo.n_pixels / WORKING_PIXELS))
