@@ -56,7 +56,7 @@ def slic(image: np.ndarray, n_segments: float) -> np.ndarray:
 
 
 def quickshift(image: np.ndarray, kernel_size: float) -> np.ndarray:
-    """At a quarter of the size: at half size it takes six times as long, and scores less (train split)."""
+    """At a quarter of the size: half size takes six times as long and scores less (train split)."""
     from skimage.segmentation import quickshift as method
 
     options = {"kernel_size": kernel_size, "max_dist": 10 * kernel_size, "ratio": 1.0}
