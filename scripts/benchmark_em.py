@@ -18,6 +18,9 @@ from segment.mixture import Parameters, Samples, fit_em, fit_mixture, initial_pa
 from segment.mixture.expectation import responsibilities, score_samples
 from segment.mixture.gaussian import GaussianModel
 
+# Fits samples from a start, for so many iterations.
+Fit = Callable[..., Parameters]
+
 PHOTOS = ("astronaut", "coffee", "cat", "rocket")
 N_PIXELS, ROUNDS, SEEDS = 4_014_426, 7, 20
 
@@ -93,7 +96,7 @@ def fit_sklearn(X: np.ndarray, start: Parameters, n_iter: int, reg_covar: float 
 def fit_opencv(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
     import cv2
 
-    model = cv2.ml.EM_create()
+    model = cv2.ml.EM.create()
     model.setClustersNumber(start.n_components)
     model.setCovarianceMatrixType(cv2.ml.EM_COV_MAT_GENERIC)
     model.setTermCriteria((cv2.TERM_CRITERIA_COUNT, n_iter - 1, 0.0))
@@ -103,7 +106,7 @@ def fit_opencv(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
     return Parameters(weights / weights.sum(), model.getMeans(), np.stack(model.getCovs()), "full")
 
 
-def per_iteration(fit: Callable[..., Any], X: np.ndarray, start: Parameters, few: int, many: int) -> float:
+def per_iteration(fit: Fit, X: np.ndarray, start: Parameters, few: int, many: int) -> float:
     short = timed(lambda: fit(X, start, few))
     return (timed(lambda: fit(X, start, many)) - short) / (many - few)
 
@@ -112,14 +115,16 @@ def iterations(X: np.ndarray, n_components: int) -> str:
     """The table of one data set: seconds an iteration, ratio to ours, final log-likelihood against ours."""
     start = initial_parameters(Samples.of(X), n_components, method="kmeans")
     ours = "segment"
-    quick = {ours: fit_ours, "segment, float32": fit_ours_float32, "oneDAL (daal4py)": fit_onedal}
-    slow = {"scikit-learn": fit_sklearn}
+    quick: dict[str, Fit] = {
+        ours: fit_ours, "segment, float32": fit_ours_float32, "oneDAL (daal4py)": fit_onedal
+    }  # fmt: skip
+    slow: dict[str, Fit] = {"scikit-learn": fit_sklearn}
     if len(X) * n_components <= OPENCV_LIMIT:
         slow["OpenCV"] = fit_opencv
     for fit in quick.values():
         fit(X[:5000], start, FEW)
 
-    def timings(fits: dict[str, Callable[..., Parameters]], many: int, rounds: int) -> dict[str, list[float]]:
+    def timings(fits: dict[str, Fit], many: int, rounds: int) -> dict[str, list[float]]:
         runs = {name: partial(per_iteration, fit, X, start, FEW, many) for name, fit in fits.items()}
         return in_turn(runs, rounds)
 

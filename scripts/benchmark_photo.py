@@ -87,7 +87,7 @@ def whole_runs(photo: Path, folder: Path) -> str:
     """The table of whole processes, from file to files."""
     fixed = ("--force", "--json", "-q", "-o", folder / "out")
     one = ("--save", "segmented", *fixed)
-    runs = {
+    runs: dict[str, tuple[str, list[Any]]] = {
         "24 megapixels, -k 8 --smooth none, segmented only":
             ("2", ["photo", photo, "-k", 8, "--smooth", "none", *one]),
         "24 megapixels, -k 8, segmented only": ("5", ["photo", photo, "-k", 8, *one]),

@@ -5,7 +5,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ same process run, on the same input, in turn; a ratio is the median over the tur
 """
 
 
-def in_turn(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def in_turn(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Call every contestant once a round, so that a noisy minute hits all alike; each returns seconds."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
