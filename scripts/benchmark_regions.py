@@ -28,7 +28,8 @@ from segment.photo.evaluation import (
     summarise_regions,
 )
 from segment.photo.photo import Photo
-from segment.photo.regions.hierarchy import segment_regions, to_lab
+from segment.photo.regions.hierarchy import segment_regions
+from segment.photo.regions.sizes import to_lab
 
 # The same number of scales for everybody; what other parameters a method has are its usual ones, or where
 # these did badly (mean shift, quickshift) the best of a few on 25 photos of the train split.

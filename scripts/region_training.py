@@ -55,7 +55,8 @@ from segment.photo.photo import Photo
 from segment.photo.regions.channels import measure_channels
 from segment.photo.regions.cost import FEATURES, MergeCost
 from segment.photo.regions.graph import add_prior, build_graph, find_leaves, leaf_log_odds
-from segment.photo.regions.hierarchy import to_lab, to_probability
+from segment.photo.regions.hierarchy import to_probability
+from segment.photo.regions.sizes import to_lab
 
 SHIPPED = ROOT / "segment" / "photo" / "regions" / "merge_cost.json"
 

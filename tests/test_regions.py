@@ -1,20 +1,26 @@
 """The hierarchy of regions: trees cut by hand, merging against a slow oracle, odd images."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 
 from segment.errors import DataError, ImageError, ModelError
 from segment.kernels import regions as kernels
 from segment.kernels.arcs import ALIKE, NEAR, absorb_small, refine_pixels
+from segment.kernels.linkage import average_linkage, fill_heights
 from segment.kernels.regions import Graph, Quadratic
 from segment.mixture import Parameters
 from segment.photo.photo import Photo
 from segment.photo.regions.channels import COLORS, TEXTURES, Channel, Channels, smoothed_tensor
 from segment.photo.regions.cost import FEATURES, MergeCost, shipped_cost
 from segment.photo.regions.graph import build_graph
-from segment.photo.regions.hierarchy import segment_regions, to_lab
+from segment.photo.regions.hierarchy import Hierarchy, agreed, segment_regions
+from segment.photo.regions.sizes import resized, to_lab, working_shapes
 from segment.photo.regions.tree import RegionTree
 
 LEAVES = np.array([[0, 0, 1], [2, 3, 3], [2, 3, 3]], dtype=np.int32)
@@ -168,24 +174,114 @@ def test_a_large_photo_is_refined_at_full_size():
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("factor", [2, 3])
-def test_refined_pixels_are_those_that_their_neighbours_vote_for(factor):
-    rng = np.random.default_rng(factor)
+@pytest.mark.parametrize("shape", [(10, 18), (17, 13)])
+def test_refined_pixels_are_those_that_their_neighbours_vote_for(shape):
+    rng = np.random.default_rng(shape)
     leaves = rng.integers(0, 4, (5, 6)).astype(np.int32)
     working = np.sqrt(rng.dirichlet(np.ones(4), leaves.shape)).astype(np.float32)
-    # One row and column more than the working pixels cover, as where a photo is no multiple of the factor.
-    rows, columns = (axis.ravel() for axis in np.indices((5 * factor + 1, 6 * factor + 1)))
+    rows, columns = (axis.ravel() for axis in np.indices(shape))
+    step = np.array([5 / shape[0], 6 / shape[1]])
     shares = np.sqrt(rng.dirichlet(np.ones(4), len(rows)))
     found = np.empty(len(rows), dtype=np.int32)
-    refine_pixels(rows, columns, shares, factor, working, leaves, found)
+    refine_pixels(rows, columns, shares, step, working, leaves, found)
     i, j = np.indices(leaves.shape)
     for y, x, share, leaf in zip(rows, columns, shares, found, strict=True):
-        v, u = min(y // factor, 4), min(x // factor, 5)
-        near = np.maximum(abs(i - v), abs(j - u)) <= 1
-        squared = ((y + 0.5) / factor - i - 0.5) ** 2 + ((x + 0.5) / factor - j - 0.5) ** 2
+        down, right = (y + 0.5) * step[0], (x + 0.5) * step[1]
+        near = np.maximum(abs(i - int(down)), abs(j - int(right))) <= 1
+        squared = (down - i - 0.5) ** 2 + (right - j - 0.5) ** 2
         hellinger = 0.5 * np.square(working - share).sum(axis=2)
         votes = np.bincount(leaves[near], np.exp(-squared / NEAR - hellinger / ALIKE)[near])
         assert votes[leaf] == pytest.approx(votes.max(), rel=1e-5)
+
+
+def test_working_sizes_enlarge_small_photos_and_reduce_large_ones():
+    assert working_shapes((321, 481)) == [(433, 649), (273, 409)]
+    assert working_shapes((1, 1)) == [(1, 1), (1, 1)]
+    for shape in working_shapes((3000, 4000)):
+        assert shape[1] / shape[0] == pytest.approx(4 / 3, rel=0.01)
+        assert shape[0] * shape[1] < 300_000
+
+
+@pytest.mark.parametrize("shape", [(17, 9), (60, 80), (433, 649)])
+def test_another_size_keeps_flat_colors_and_what_lies_where(shape):
+    image = np.empty((60, 80, 4), dtype=np.uint8)
+    image[:, :40], image[:, 40:] = (250, 0, 120, 255), (0, 90, 255, 51)
+    photo = resized(Photo.of(image), shape)
+    assert photo.shape == shape
+    colors = photo.pixels / (255 if photo.pixels.dtype == np.uint8 else 1)
+    third = shape[1] // 3
+    assert np.allclose(colors[:, :third], np.array([250, 0, 120]) / 255, atol=0.02)
+    assert np.allclose(colors[:, -third:], np.array([0, 90, 255]) / 255, atol=0.02)
+    assert np.allclose(photo.alpha[:, -third:], 0.2, atol=0.02)
+
+
+@st.composite
+def trees(draw):
+    n = draw(st.integers(2, 12))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    alive, merges = list(range(n)), []
+    while len(alive) > 1:
+        kept, joined = rng.choice(alive, 2, replace=False)
+        merges.append((kept, joined))
+        alive.remove(joined)
+    return np.array(merges), np.sort(rng.random(n - 1)), rng
+
+
+@pytest.mark.kernels
+@settings(deadline=None)
+@given(trees())
+def test_average_linkage_of_the_heights_of_a_tree_is_that_tree(drawn):
+    merges, levels, rng = drawn
+    n = len(merges) + 1
+    heights = np.zeros((n, n))
+    fill_heights(merges, levels, heights)
+    touching, areas = ~np.eye(n, dtype=bool), rng.integers(1, 50, n).astype(float)
+    found, found_levels = np.empty((n - 1, 2), dtype=np.int64), np.empty(n - 1)
+    average_linkage(heights.copy(), touching, areas, found, found_levels)
+    assert np.allclose(found_levels, levels)
+    again = np.zeros((n, n))
+    fill_heights(found, found_levels, again)
+    assert np.allclose(again, heights)
+
+
+@pytest.mark.kernels
+@settings(deadline=None)
+@given(n=st.integers(2, 10), seed=st.integers(0, 2**32 - 1))
+def test_linkage_merges_the_touching_regions_of_least_mean_distance(n, seed):
+    rng = np.random.default_rng(seed)
+    distances = rng.random((n, n))
+    distances += distances.T
+    touching = rng.random((n, n)) < 0.3
+    touching |= np.eye(n, k=1, dtype=bool)  # a chain, so that all hang together
+    touching = (touching | touching.T) & ~np.eye(n, dtype=bool)
+    areas = rng.integers(1, 9, n)
+    merges, levels = np.empty((n - 1, 2), dtype=np.int64), np.empty(n - 1)
+    average_linkage(distances.copy(), touching.copy(), areas.astype(float), merges, levels)
+    regions = {a: [a] for a in range(n)}
+    for (kept, joined), level in zip(merges, levels, strict=True):
+        means = {}
+        for a, b in combinations(regions, 2):
+            pair = np.ix_(regions[a], regions[b])
+            if touching[pair].any():
+                means[frozenset((a, b))] = np.average(
+                    distances[pair], weights=np.outer(areas[regions[a]], areas[regions[b]])
+                )
+        assert level == pytest.approx(min(means.values()))
+        assert means[frozenset((kept, joined))] == pytest.approx(level)
+        regions[kept] += regions.pop(joined)
+
+
+def test_hierarchies_of_two_sizes_meet_in_the_middle():
+    # Leaves 0 | 1 | 2 from left to right. One joins 0 and 1 first, the other, twice as large and with its
+    # leaves numbered the other way, 1 and 2.
+    ends = np.array([[0, 1], [1, 2]])
+    one = Hierarchy(np.array([[0, 1, 2]]), ends, np.array([[0, 1], [0, 2]]), np.array([0.2, 0.6]))
+    leaves = np.repeat(np.repeat([[2, 1, 0]], 2, axis=0), 2, axis=1)
+    other = Hierarchy(leaves, ends, np.array([[0, 1], [0, 2]]), np.array([0.3, 0.8]))
+    merges, levels = agreed([one, other])
+    # 0 and 1 lie at (.2 + .8) / 2, 1 and 2 at (.6 + .3) / 2, 0 and 2 at (.6 + .8) / 2.
+    assert merges.tolist() == [[1, 2], [0, 1]]
+    assert np.allclose(levels, [0.45, (0.5 + 0.7) / 2])
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 3), dtype=np.int32), np.zeros((0, 4, 3), dtype=np.uint8)])

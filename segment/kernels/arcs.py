@@ -171,22 +171,23 @@ def _inside(position, shift, size):
 
 
 @kernel
-def refine_pixels(rows, columns, shares, factor, working_shares, working_leaves, leaves):
+def refine_pixels(rows, columns, shares, step, working_shares, working_leaves, leaves):
     """Give each pixel the leaf of those working pixels around it that are near and of the same components.
 
     A working pixel's vote falls off with its distance and with the squared Hellinger distance of posteriors.
-    IN rows, columns (P,) int64; shares (P, K) float64, roots of the pixels' posteriors; factor: pixels a side
-    of a working pixel; working_shares (m, n, K) float32; working_leaves (m, n) int32. OUT leaves (P,) int32.
+    IN rows, columns (P,) int64; shares (P, K) float64, roots of the pixels' posteriors; step (2,) float64:
+    height and width of a pixel in working pixels; working_shares (m, n, K) float32; working_leaves (m, n)
+    int32. OUT leaves (P,) int32.
     """
     m, n = working_leaves.shape
     found, votes = np.empty(9, np.int32), np.empty(9)
     for p in range(len(rows)):
-        v, u = min(rows[p] // factor, m - 1), min(columns[p] // factor, n - 1)
+        y, x = (rows[p] + 0.5) * step[0], (columns[p] + 0.5) * step[1]
+        v, u = int(y), int(x)
         n_found = 0
         for i in range(max(0, v - 1), min(m, v + 2)):
             for j in range(max(0, u - 1), min(n, u + 2)):
-                down = (rows[p] + 0.5) / factor - i - 0.5
-                right = (columns[p] + 0.5) / factor - j - 0.5
+                down, right = y - i - 0.5, x - j - 0.5
                 common = 0.0
                 for k in range(shares.shape[1]):
                     common += shares[p, k] * working_shares[i, j, k]
