@@ -254,6 +254,8 @@ def describe(rows: list, halves: list[str], boundary: ScaleScores, n_images: int
     shown = [*rows, *((*published, "") for published in PUBLISHED)]
     return f"""
 {n_images} images of the validation split, all annotators; the cost was learned from the train split.
+Ours are hierarchies of two sizes, agreed on; what each ingredient is worth (below) is measured with one
+hierarchy, at the photos' own size.
 ODS: one scale for all images; OIS: the best scale of each. Covering and Rand index: more is better;
 variation of information (bits): less is better. Every method is swept over {N_SCALES} values of its scale
 (fewer where these are whole numbers); a hierarchy is also scored at {MANY_SCALES} cuts, as published

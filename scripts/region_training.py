@@ -28,6 +28,10 @@ up to 20 pixels to both sides and along the tangent, steps at several distances,
 the posteriors at radii 5, 10 and 20 (208 measures). Log loss on the validation split: .2837 as it is, .2821
 by boosted trees, .2814 with the half discs, .2791 with everything, .2785 blended. Merging by the blended
 prior: .637 against .638 (one short training each).
+
+Photos are measured at their own size, though the program merges them at a finer and a coarser one and
+averages the two. Learned from these two sizes instead, as long: covering .647/.695, Rand index .837/.869,
+variation 1.458/1.284 on the validation split, against .648/.700, .834/.870, 1.439/1.261 as it is.
 """
 
 import argparse
