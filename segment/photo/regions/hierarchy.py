@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from segment.kernels.linkage import average_linkage, fill_heights
 from segment.kernels.regions import Graph, merge_until
+from segment.parallel import map_blocks, single_threaded_blas
 from segment.photo.photo import Photo
 from segment.photo.regions.channels import Channels, measure_channels
 from segment.photo.regions.cost import MergeCost, shipped_cost
@@ -64,11 +66,16 @@ def segment_regions(image: Any, *, random_state: int = 0, n_jobs: int | None = N
            merging by a learned cost.
     """
     photo = image if isinstance(image, Photo) else Photo.of(image)
-    seen, found = [], []
-    for shape in working_shapes(photo.shape):
+    cost = shipped_cost()
+
+    def find(shape: tuple[int, int]) -> tuple[Channels, Hierarchy]:
         lab = to_lab(resized(photo, shape), n_jobs=n_jobs)
-        seen.append(measure_channels(lab, random_state=random_state, n_jobs=n_jobs))
-        found.append(find_hierarchy(seen[-1], shipped_cost()))
+        channels = measure_channels(lab, random_state=random_state, n_jobs=n_jobs)
+        return channels, find_hierarchy(channels, cost)
+
+    # Threads of the BLAS library would wait in the way of ours: .53 s a photo instead of .39.
+    with single_threaded_blas():
+        seen, found = zip(*map_blocks(find, working_shapes(photo.shape), n_jobs), strict=True)
     leaves = leaves_at_full_size(photo, seen[0], found[0].leaves, n_jobs=n_jobs)
     merges, levels = agreed(found)
     return RegionTree(leaves, merges.astype(np.int32), levels)
@@ -97,7 +104,7 @@ def to_probability(log_odds: np.ndarray) -> np.ndarray:
     return np.clip(0.5 * (1 + np.tanh(0.5 * log_odds)), 1e-9, 1 - 1e-9)
 
 
-def agreed(hierarchies: list[Hierarchy]) -> tuple[np.ndarray, np.ndarray]:
+def agreed(hierarchies: Sequence[Hierarchy]) -> tuple[np.ndarray, np.ndarray]:
     """Return merges and levels of the first hierarchy's leaves on which all hierarchies agree best.
 
     The distance of two pixels is the level at which they are joined, averaged over the hierarchies; touching
