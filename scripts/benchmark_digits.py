@@ -19,7 +19,7 @@ from page import peak_memory, table, write_section
 SEEDS = range(5)
 HEAD = """All 70 000 digits of MNIST, all cores.
 No label enters a fit or chooses a run; labels only score. **The settings
-(features, regularisation, shrinkage, neighbours) were found on MNIST with the accuracy in view**; the last
+(features, regularization, shrinkage, neighbors) were found on MNIST with the accuracy in view**; the last
 table shows the default pipeline, unchanged, on other sets. "Features" are seconds from images to principal
 components, next to nothing where they are cached; "clustering" is what follows; "whole" also holds reading
 the files. Each run is a process of its own. For reference: k-means on pixels .53 to .55; published
@@ -35,17 +35,25 @@ OTHER_SETS = "### The default pipeline on other sets"
 # Name -> what is run, the accuracy and the seconds of clustering aimed at ("raw": of the whole, from files).
 PIPELINES: dict[str, dict[str, Any]] = {
     "pixels, PCA 50, full": {
-        "settings": {"features": "pixels", "n_features": 50, "refine": "none"}, "aim": (0.75, 10)},
+        "settings": {"features": "pixels", "n_features": 50, "refine": "none"},
+        "aim": (0.75, 10),
+    },
     "deskew, PCA 30, full": {
-        "settings": {"features": "deskew", "n_features": 30, "refine": "none"}, "aim": (0.87, 6)},
+        "settings": {"features": "deskew", "n_features": 30, "refine": "none"},
+        "aim": (0.87, 6),
+    },
     "pixels, PCA 30, 80 components, overlap merge": {
         "settings": {"features": "pixels", "n_features": 30, "n_components": 80, "refine": "none"},
-        "aim": (0.95, 25)},
+        "aim": (0.95, 25),
+    },
     "scattering, PCA 200, full, shrinkage 0.5": {"settings": {"refine": "none"}, "aim": (0.987, 15)},
     "the same, graph (the default)": {"settings": {}, "aim": (0.992, 75), "raw": True},
     "the default fitted on 60 000, scored on the unseen 10 000": {
-        "settings": {}, "aim": (0.990, None), "split": "train-test"},
-}  # fmt: skip
+        "settings": {},
+        "aim": (0.990, None),
+        "split": "train-test",
+    },
+}
 OTHERS = ("digits", "fashion-mnist", "kmnist")
 # Not scattering: of its 200 axes scikit-learn cannot estimate a small cluster's covariance without reg_covar,
 # and with one the two programs climb different functions.
@@ -101,15 +109,37 @@ def pipelines(scratch: str, limit: int | None) -> str:
             found = in_own_process(
                 "run_once", "mnist", settings, pipeline.get("split", "all"), limit, cache=cache
             )
-            rows.append([
-                name if seed == 0 else "", seed, f"{found['accuracy']:.4f}", f"{found['mixture']:.4f}",
-                f"{found['nmi']:.4f}", f"{found['features']:.1f}", f"{found['clustering']:.1f}",
-                f"{found['whole']:.1f}", f"{found['busy']:.1f}", f"{found['memory']:.2f}",
-                f">= {aim}" + (f", <= {seconds} s" + raw * " whole" if seconds else "") if seed == 0 else "",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    name if seed == 0 else "",
+                    seed,
+                    f"{found['accuracy']:.4f}",
+                    f"{found['mixture']:.4f}",
+                    f"{found['nmi']:.4f}",
+                    f"{found['features']:.1f}",
+                    f"{found['clustering']:.1f}",
+                    f"{found['whole']:.1f}",
+                    f"{found['busy']:.1f}",
+                    f"{found['memory']:.2f}",
+                    f">= {aim}" + (f", <= {seconds} s" + raw * " whole" if seconds else "")
+                    if seed == 0
+                    else "",
+                ]
+            )
             _progress(rows)
-    header = ["pipeline", "seed", "accuracy", "mixture alone", "NMI", "features, s", "clustering, s",
-              "whole, s", "processor s", "peak GB", "aim, every seed"]  # fmt: skip
+    header = [
+        "pipeline",
+        "seed",
+        "accuracy",
+        "mixture alone",
+        "NMI",
+        "features, s",
+        "clustering, s",
+        "whole, s",
+        "processor s",
+        "peak GB",
+        "aim, every seed",
+    ]
     return table(header, rows)
 
 
@@ -121,7 +151,7 @@ def kmeans_start(kind: str, n_features: int, folder: str, limit: int | None) -> 
 
     digits = load_digits("mnist").limited(limit)
     X = cached_features(digits.images, kind, n_features)[1].astype(np.float64)
-    # Regularised, so that the inverses that scikit-learn is given are symmetric to the last digits.
+    # Regularized, so that the inverses that scikit-learn is given are symmetric to the last digits.
     start = initial_parameters(Samples.of(X), 10, method="kmeans", reg_covar=1e-3, random_state=0)
     start.save(f"{folder}/start.npz", X=X, labels=np.asarray(digits.labels))
 
@@ -156,14 +186,27 @@ def against_sklearn(scratch: str, limit: int | None) -> str:
         in_own_process("kmeans_start", kind, n_features, scratch, limit, cache=f"{scratch}/shared")
         for program in ("segment", "scikit-learn"):
             found = in_own_process("from_same_start", program, scratch, cache=f"{scratch}/shared")
-            rows.append([
-                f"{kind}, PCA {n_features}", program, f"{found['seconds']:.1f}",
-                f"{found['seconds'] / STEPS:.3f}", f"{found['mean']:.6f}", f"{found['more']:.0f}",
-                f"{found['accuracy']:.4f}",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    f"{kind}, PCA {n_features}",
+                    program,
+                    f"{found['seconds']:.1f}",
+                    f"{found['seconds'] / STEPS:.3f}",
+                    f"{found['mean']:.6f}",
+                    f"{found['more']:.0f}",
+                    f"{found['accuracy']:.4f}",
+                ]
+            )
             _progress(rows)
-    header = ["features", "program", f"{STEPS} E-steps, s", "seconds an E-step",
-              "mean log-likelihood (nats)", "MB beyond the data", "accuracy"]  # fmt: skip
+    header = [
+        "features",
+        "program",
+        f"{STEPS} E-steps, s",
+        "seconds an E-step",
+        "mean log-likelihood (nats)",
+        "MB beyond the data",
+        "accuracy",
+    ]
     return table(header, rows)
 
 
@@ -178,10 +221,16 @@ def other_sets(scratch: str, limit: int | None) -> str:
             found = in_own_process(
                 "run_once", data, {"random_state": seed}, "all", limit, cache=f"{scratch}/shared"
             )
-            rows.append([
-                data if seed == 0 else "", seed, f"{found['accuracy']:.4f}", f"{found['mixture']:.4f}",
-                f"{found['nmi']:.4f}", f"{found['whole']:.1f}",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    data if seed == 0 else "",
+                    seed,
+                    f"{found['accuracy']:.4f}",
+                    f"{found['mixture']:.4f}",
+                    f"{found['nmi']:.4f}",
+                    f"{found['whole']:.1f}",
+                ]
+            )
             _progress(rows)
     return table(["data", "seed", "accuracy", "mixture alone", "NMI", "whole, s"], rows)
 

@@ -83,10 +83,15 @@ def fit_sklearn(X: np.ndarray, start: Parameters, n_iter: int, reg_covar: float 
     from sklearn.mixture import GaussianMixture
 
     model = GaussianMixture(
-        start.n_components, tol=0, reg_covar=reg_covar, max_iter=n_iter - 1, init_params="random_from_data",
-        weights_init=start.weights, means_init=start.means,
+        start.n_components,
+        tol=0,
+        reg_covar=reg_covar,
+        max_iter=n_iter - 1,
+        init_params="random_from_data",
+        weights_init=start.weights,
+        means_init=start.means,
         precisions_init=np.linalg.inv(start.covariances),
-    )  # fmt: skip
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(X)
@@ -116,8 +121,10 @@ def iterations(X: np.ndarray, n_components: int) -> str:
     start = initial_parameters(Samples.of(X), n_components, method="kmeans")
     ours = "segment"
     quick: dict[str, Fit] = {
-        ours: fit_ours, "segment, float32": fit_ours_float32, "oneDAL (daal4py)": fit_onedal
-    }  # fmt: skip
+        ours: fit_ours,
+        "segment, float32": fit_ours_float32,
+        "oneDAL (daal4py)": fit_onedal,
+    }
     slow: dict[str, Fit] = {"scikit-learn": fit_sklearn}
     if len(X) * n_components <= OPENCV_LIMIT:
         slow["OpenCV"] = fit_opencv

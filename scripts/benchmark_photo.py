@@ -47,7 +47,7 @@ def write_large_photo(path: Path) -> None:
 
 
 def fit_peer(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
-    """scikit-learn with the regularisation that ours has."""
+    """scikit-learn with the regularization that ours has."""
     return fit_sklearn(X, start, n_iter, REG_COVAR * float(X.var(axis=0).mean()))
 
 
@@ -88,14 +88,16 @@ def whole_runs(photo: Path, folder: Path) -> str:
     fixed = ("--force", "--json", "-q", "-o", folder / "out")
     one = ("--save", "segmented", *fixed)
     runs: dict[str, tuple[str, list[Any]]] = {
-        "24 megapixels, -k 8 --smooth none, segmented only":
-            ("2", ["photo", photo, "-k", 8, "--smooth", "none", *one]),
+        "24 megapixels, -k 8 --smooth none, segmented only": (
+            "2",
+            ["photo", photo, "-k", 8, "--smooth", "none", *one],
+        ),
         "24 megapixels, -k 8, segmented only": ("5", ["photo", photo, "-k", 8, *one]),
         "24 megapixels, K chosen, all default outputs": ("-", ["photo", photo, *fixed]),
         "astronaut (512 x 512), -k 5": ("1.2", ["photo", "skimage:astronaut", "-k", 5, *fixed]),
         "astronaut (512 x 512), K chosen": ("-", ["photo", "skimage:astronaut", *fixed]),
         "segment --help": ("0.3", ["--help"]),
-    }  # fmt: skip
+    }
     for _, arguments in runs.values():
         Run(arguments)
     found: dict[str, list[Run]] = {name: [] for name in runs}
@@ -106,10 +108,16 @@ def whole_runs(photo: Path, folder: Path) -> str:
     for name, (target, _) in runs.items():
         taken = found[name]
         fits = [run.facts["seconds"]["fit"] for run in taken if run.facts]
-        rows.append([
-            name, target, spread([run.wall for run in taken]), spread([run.cpu for run in taken]),
-            spread(fits) if fits else "-", f"{max(run.megabytes for run in taken):.0f}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                name,
+                target,
+                spread([run.wall for run in taken]),
+                spread([run.cpu for run in taken]),
+                spread(fits) if fits else "-",
+                f"{max(run.megabytes for run in taken):.0f}",
+            ]
+        )
         print(*rows[-1], flush=True)
     header = ["run", "target, s", "wall, s", "CPU, s", "of it the fit, wall s", "peak MB"]
     return table(header, rows)
@@ -166,11 +174,23 @@ def against_sklearn(image: np.ndarray) -> str:
         "scikit-learn": THINNED * _megabytes(partial(fit_peer, thinned, start, 2)),
     }
     rows = [
-        ["segment (counting, conversion, EM)", ours.n_iter, spread(seconds["ours"]), "1",
-         f"{ours.log_likelihood / samples.total_weight:.6f}", f"{memory['segment']:.0f}"],
-        ["scikit-learn", plain.n_iter, spread(peer), ratio(peer, seconds["ours"]),
-         f"{plain.log_likelihood / samples.total_weight:.6f}", f"{memory['scikit-learn']:.0f}"],
-    ]  # fmt: skip
+        [
+            "segment (counting, conversion, EM)",
+            ours.n_iter,
+            spread(seconds["ours"]),
+            "1",
+            f"{ours.log_likelihood / samples.total_weight:.6f}",
+            f"{memory['segment']:.0f}",
+        ],
+        [
+            "scikit-learn",
+            plain.n_iter,
+            spread(peer),
+            ratio(peer, seconds["ours"]),
+            f"{plain.log_likelihood / samples.total_weight:.6f}",
+            f"{memory['scikit-learn']:.0f}",
+        ],
+    ]
     header = ["program", "iterations", "seconds", "ratio", "log-likelihood a pixel", "MB beyond the photo"]
     note = (
         f"{image.shape[1]} x {image.shape[0]} pixels, {samples.n_samples} distinct colors, "
@@ -220,13 +240,27 @@ def small_photos() -> str:
         fixed = [timed(partial(choose, n_components=5)) for _ in range(3)]
         K = choose().parameters.n_components
         gain = (ours.log_likelihood - plain.log_likelihood) / samples.total_weight
-        rows.append([
-            name, spread(seconds["ours"]), spread(seconds["peer"]), ratio(seconds["peer"], seconds["ours"]),
-            f"{gain:+.1e}", spread(fixed), f"{spread(chosen)}, K = {K}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                name,
+                spread(seconds["ours"]),
+                spread(seconds["peer"]),
+                ratio(seconds["peer"], seconds["ours"]),
+                f"{gain:+.1e}",
+                spread(fixed),
+                f"{spread(chosen)}, K = {K}",
+            ]
+        )
         print(*rows[-1], flush=True)
-    header = ["photo, K = 5", "segment, s", "scikit-learn, s", "ratio", "gain in log-likelihood a pixel",
-              "start and fit, K = 5, s", "choice of K, start and fit, s"]  # fmt: skip
+    header = [
+        "photo, K = 5",
+        "segment, s",
+        "scikit-learn, s",
+        "ratio",
+        "gain in log-likelihood a pixel",
+        "start and fit, K = 5, s",
+        "choice of K, start and fit, s",
+    ]
     return table(header, rows)
 
 

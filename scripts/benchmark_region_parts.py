@@ -13,7 +13,7 @@ from page import table, write_section
 
 from segment.kernels import regions as kernels
 from segment.kernels.regions import Graph
-from segment.photo.evaluation import bsds500_names, hierarchy_scores, summarise_regions
+from segment.photo.evaluation import bsds500_names, hierarchy_scores, summarize_regions
 from segment.photo.regions.cost import FEATURES, MergeCost
 from segment.photo.regions.graph import add_prior, leaf_log_odds
 from segment.photo.regions.hierarchy import to_probability
@@ -56,7 +56,7 @@ def score(photos: list, cost: MergeCost) -> dict:
         trees.append((photo.table, merges, np.maximum.accumulate(costs)))
     levels = np.concatenate([levels[-100:] for *_, levels in trees])
     scales = np.unique(np.quantile(levels, np.linspace(0.3, 1, 4 * N_SCALES)))
-    return summarise_regions([hierarchy_scores(*tree, scales) for tree in trees])
+    return summarize_regions([hierarchy_scores(*tree, scales) for tree in trees])
 
 
 def main() -> int:

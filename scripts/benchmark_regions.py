@@ -24,8 +24,8 @@ from segment.photo.evaluation import (
     hierarchy_scores,
     load_bsds500_image,
     region_scores,
-    summarise_boundaries,
-    summarise_regions,
+    summarize_boundaries,
+    summarize_regions,
 )
 from segment.photo.photo import Photo
 from segment.photo.regions.hierarchy import segment_regions
@@ -67,7 +67,7 @@ def quickshift(image: np.ndarray, kernel_size: float) -> np.ndarray:
 
 
 def mean_shift(image: np.ndarray, radius: float) -> np.ndarray:
-    """Filter, then join neighbouring pixels that differ by at most 3 in every band."""
+    """Filter, then join neighboring pixels that differ by at most 3 in every band."""
     import cv2
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -110,7 +110,7 @@ def _smooth_lab(image: np.ndarray) -> np.ndarray:
 
 
 def connected(labels: np.ndarray, smallest: int) -> np.ndarray:
-    """Split labels into connected regions; those too small join the neighbour they touch first."""
+    """Split labels into connected regions; those too small join the neighbor they touch first."""
     from scipy.ndimage import distance_transform_edt
     from skimage.measure import label
 
@@ -179,8 +179,8 @@ def on_the_other_half(scores: np.ndarray) -> list[str]:
     """Choose the scale for each metric on every second image, score the others; and the other way round."""
     found = []
     for chosen, scored in ((scores[::2], scores[1::2]), (scores[1::2], scores[::2])):
-        best = {key: score.scale for key, score in summarise_regions(chosen).items()}
-        found.append([summarise_regions(scored[:, [scale]])[key].ods for key, scale in best.items()])
+        best = {key: score.scale for key, score in summarize_regions(chosen).items()}
+        found.append([summarize_regions(scored[:, [scale]])[key].ods for key, scale in best.items()])
     return [" / ".join(f"{half[i]:.3f}" for half in found) for i in range(3)]
 
 
@@ -219,7 +219,7 @@ def main() -> int:
     with ProcessPoolExecutor(options.processes) as pool:
         trees, scores, seconds = evaluate_ours(names, pool)
         rows = [
-            row(f"**segment regions**, {n} scales", summarise_regions(some), f"{seconds:.2f}")
+            row(f"**segment regions**, {n} scales", summarize_regions(some), f"{seconds:.2f}")
             for n, some in scores.items()
         ]
         for line in rows:
@@ -230,11 +230,11 @@ def main() -> int:
             return 0
         for method in PEERS:
             results = kept(partial(score_all, pool, method, names), options.cache, f"{method}-{len(names)}")
-            peer = summarise_regions([scores for scores, _ in results])
+            peer = summarize_regions([scores for scores, _ in results])
             rows.append(row(method, peer, f"{np.mean([s for _, s in results]):.2f}"))
             print(*rows[-1], flush=True)
         jobs = list(zip(names, trees, strict=True))
-        boundary = summarise_boundaries(list(pool.map(score_boundaries, jobs)))
+        boundary = summarize_boundaries(list(pool.map(score_boundaries, jobs)))
     body = describe(rows, halves, boundary, len(names), time_one(names[0]))
     print(write_section("regions", "Regions, against people (BSDS500)", body))
     return 0

@@ -53,7 +53,7 @@ from segment.photo.evaluation import (
     bsds500_names,
     hierarchy_scores,
     load_bsds500_image,
-    summarise_regions,
+    summarize_regions,
 )
 from segment.photo.photo import Photo
 from segment.photo.regions.channels import measure_channels
@@ -72,16 +72,23 @@ SEEDS: tuple[int, ...] = (0, 1, 2, 3)
 # Stages around this many regions count most, falling off with the logarithm.
 CENTER, WIDTH = 25, 1.2
 
-# Records drawn by weight, steps of the optimiser, penalties on the products and on the features themselves.
+# Records drawn by weight, steps of the optimizer, penalties on the products and on the features themselves.
 ROUNDS = 3
 ROWS, STEPS, BLOCK = 400_000, 120, 20_000
 RIDGE, RIDGE_LINEAR = 1e-2, 1e-3
 
 # Not known before the leaf model has spoken.
 LATER = (
-    "prior", "prior_spread", "modes4", "modes16", "prior_excess_small", "prior_excess_large", "n_regions",
-    "leaves_small", "leaves_large",
-)  # fmt: skip
+    "prior",
+    "prior_spread",
+    "modes4",
+    "modes16",
+    "prior_excess_small",
+    "prior_excess_large",
+    "n_regions",
+    "leaves_small",
+    "leaves_large",
+)
 
 
 # What tells photos apart rather than boundaries: with these, the merge model learns 200 photos by heart.
@@ -187,7 +194,7 @@ def merge_records(photo: Measured, number: int, cost: Quadratic, rng: np.random.
 
 
 def train(records: Records, without: tuple[str, ...], *, products: bool = True) -> Quadratic:
-    """Fit log odds to soft targets by penalised likelihood, quadratic or (without products) linear."""
+    """Fit log odds to soft targets by penalized likelihood, quadratic or (without products) linear."""
     from scipy.optimize import minimize
 
     used = np.flatnonzero([name not in without for name in FEATURES])
@@ -200,7 +207,7 @@ def train(records: Records, without: tuple[str, ...], *, products: bool = True) 
     lower = np.tril_indices(n if products else 0)
     start = np.zeros(1 + n + len(lower[0]))
     solved = minimize(
-        _penalised, start, (z, targets, lower), "L-BFGS-B", jac=True, options={"maxiter": STEPS, "maxcor": 20}
+        _penalized, start, (z, targets, lower), "L-BFGS-B", jac=True, options={"maxiter": STEPS, "maxcor": 20}
     )
     means, scale, linear = np.zeros((3, len(FEATURES)))
     means[used], scale[used], linear[used] = mean, 1 / deviation, solved.x[1 : n + 1]
@@ -215,7 +222,7 @@ def _square(parameters: np.ndarray, n: int, lower: tuple[np.ndarray, ...]) -> np
     return products
 
 
-def _penalised(
+def _penalized(
     parameters: np.ndarray, z: np.ndarray, targets: np.ndarray, lower: tuple[np.ndarray, ...]
 ) -> tuple[float, np.ndarray]:
     """Return the mean log loss with its penalty, and the gradient of both."""
@@ -246,7 +253,7 @@ def cross_validated(photos: list[Measured], costs: list[Quadratic]) -> dict:
         trees.append((merges, np.maximum.accumulate(levels)))
     levels = np.concatenate([levels[-100:] for _, levels in trees])
     scales = np.unique(np.quantile(levels, np.linspace(0.2, 1, 40)))
-    return summarise_regions(
+    return summarize_regions(
         [
             hierarchy_scores(photo.table, merges, levels, scales)
             for photo, (merges, levels) in zip(photos, trees, strict=True)

@@ -72,7 +72,7 @@ def to_plain(value: Any) -> Any:
 
 
 def json_text(value: Any, indent: int | None = 2) -> str:
-    """Serialise `value` as strict JSON (no NaN), in the order given."""
+    """Serialize `value` as strict JSON (no NaN), in the order given."""
     return json.dumps(to_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 

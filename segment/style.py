@@ -11,9 +11,17 @@ from segment.output import atomic_path
 
 # Okabe & Ito's palette (its yellow left out: it vanishes on white), then tints of it for longer lists.
 COLORS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F", "#7B5B3A",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#7F7F7F",
+    "#7B5B3A",
     "#5E3C99",
-)  # fmt: skip
+)
 INK = "#222222"
 FAINT = "#9A9A9A"
 DPI = 130

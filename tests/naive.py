@@ -66,14 +66,18 @@ def moments(X, sample_weight, mixture):
     return counts, first, second
 
 
-def maximise(X, sample_weight, shares, covariance_type):
+def maximize(X, sample_weight, shares, covariance_type):
     """Weights, means and covariances of an M-step, from responsibilities."""
     X = np.asarray(X, dtype=np.float64)
     shares = shares * np.asarray(sample_weight)[:, None]
     counts = shares.sum(axis=0)
     means = np.array([share @ X / count for share, count in zip(shares.T, counts, strict=True)])
-    matrices = np.array([(share * (X - mean).T) @ (X - mean) / count
-                         for share, mean, count in zip(shares.T, means, counts, strict=True)])  # fmt: skip
+    matrices = np.array(
+        [
+            (share * (X - mean).T) @ (X - mean) / count
+            for share, mean, count in zip(shares.T, means, counts, strict=True)
+        ]
+    )
     weights = counts / counts.sum()
     covariances = {
         "full": lambda: matrices,

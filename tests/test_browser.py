@@ -34,8 +34,12 @@ def open_page(browser, small_report):
         page = context.new_page()
         page.on("console", lambda message: messages.append(message.text))
         page.on("pageerror", lambda error: messages.append(str(error)))
-        page.on("request", lambda request: messages.append(request.url)
-                if not request.url.startswith(("file:", "data:")) else None)  # fmt: skip
+        page.on(
+            "request",
+            lambda request: (
+                messages.append(request.url) if not request.url.startswith(("file:", "data:")) else None
+            ),
+        )
         page.goto(small_report.page.as_uri())
         return page
 

@@ -45,9 +45,26 @@ def test_every_output_is_written_and_json_is_printed(finished):
     assert names == FIGURES | {"digits.json", "assignments.csv"}
     summary = json.loads(result.stdout)
     assert summary == json.loads((folder / "out" / "digits.json").read_text())
-    for name in ("accuracy", "nmi", "ari", "purity", "recall", "precision", "mapping", "confusion", "mixture",
-                 "log_likelihood", "lower_bound", "n_iter", "restarts", "seconds", "random_state",
-                 "parameters", "versions", "cluster_sizes"):  # fmt: skip
+    for name in (
+        "accuracy",
+        "nmi",
+        "ari",
+        "purity",
+        "recall",
+        "precision",
+        "mapping",
+        "confusion",
+        "mixture",
+        "log_likelihood",
+        "lower_bound",
+        "n_iter",
+        "restarts",
+        "seconds",
+        "random_state",
+        "parameters",
+        "versions",
+        "cluster_sizes",
+    ):
         assert summary[name] is not None, name
     assert np.sum(summary["confusion"]) == summary["n_samples"] == 400
     assert sum(summary["cluster_sizes"]) == 400
@@ -111,8 +128,12 @@ def test_without_labels_nothing_is_scored(tmp_path):
     assert summary["accuracy"] is summary["confusion"] is summary["mixture"] is None
     assert "without labels" in result.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "digits.json", "assignments.csv", "components.png", "samples.png", "embedding.png"
-    }  # fmt: skip
+        "digits.json",
+        "assignments.csv",
+        "components.png",
+        "samples.png",
+        "embedding.png",
+    }
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,13 @@ def test_an_experiment_writes_figures_tables_and_json(tmp_path):
     assert shown.exit_code == 0
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {
-        "five-points.json", "figures/five_points.svg", "figures/five_points.png",
-        "tables/five_points_parameters.csv", "tables/five_points_parameters.tex", "peppered-moths.json",
-    } <= names  # fmt: skip
+        "five-points.json",
+        "figures/five_points.svg",
+        "figures/five_points.png",
+        "tables/five_points_parameters.csv",
+        "tables/five_points_parameters.tex",
+        "peppered-moths.json",
+    } <= names
     assert not [name for name in names if name.endswith(".pdf")]
     on_stdout = json.loads(shown.stdout)
     assert on_stdout["five-points"]["passed"] is True

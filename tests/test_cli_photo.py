@@ -24,11 +24,33 @@ from segment.photo import fit as fitting
 
 IMAGE, _ = noisy()
 FIELDS = [
-    "input", "sha256", "width", "height", "n_pixels", "n_distinct_colors", "reader", "n_components",
-    "selection", "covariance_type", "color_space", "smooth", "seed", "weights", "means", "covariances",
-    "palette", "shares", "log_likelihood", "lower_bound", "n_iter", "converged", "warnings", "seconds",
-    "outputs", "versions",
-]  # fmt: skip
+    "input",
+    "sha256",
+    "width",
+    "height",
+    "n_pixels",
+    "n_distinct_colors",
+    "reader",
+    "n_components",
+    "selection",
+    "covariance_type",
+    "color_space",
+    "smooth",
+    "seed",
+    "weights",
+    "means",
+    "covariances",
+    "palette",
+    "shares",
+    "log_likelihood",
+    "lower_bound",
+    "n_iter",
+    "converged",
+    "warnings",
+    "seconds",
+    "outputs",
+    "versions",
+]
 
 
 @pytest.fixture
@@ -64,8 +86,11 @@ def test_the_default_outputs_and_the_sidecar(run, photo):
     assert "60 x 48, 3 components (smallest ICL)" in result.stderr
     suffixes = ("palette.css", "palette.gpl", "palette.json", "palette.png")
     assert names("outputs/photo") == [
-        "flag.json", "flag_overlay.png", *(f"flag_{s}" for s in suffixes), "flag_segmented.png",
-    ]  # fmt: skip
+        "flag.json",
+        "flag_overlay.png",
+        *(f"flag_{s}" for s in suffixes),
+        "flag_segmented.png",
+    ]
     facts = json.loads(Path("outputs/photo/flag.json").read_text())
     assert list(facts) == FIELDS
     assert facts["input"] == str(photo)
@@ -82,9 +107,20 @@ def test_all_outputs_of_a_bundled_photo(run):
     assert result.exit_code == 0
     endings = [name.removeprefix("cat") for name in names("out")]
     assert endings == [
-        ".json", "_labels.png", "_mask_00.png", "_mask_01.png", "_model.npz", "_overlay.png", "_palette.css",
-        "_palette.gpl", "_palette.json", "_palette.png", "_segmented.png", "_sheet.png", "_soft.tif",
-    ]  # fmt: skip
+        ".json",
+        "_labels.png",
+        "_mask_00.png",
+        "_mask_01.png",
+        "_model.npz",
+        "_overlay.png",
+        "_palette.css",
+        "_palette.gpl",
+        "_palette.json",
+        "_palette.png",
+        "_segmented.png",
+        "_sheet.png",
+        "_soft.tif",
+    ]
     for told in ("distinct colors", "profile", "fit ", "cat_model.npz"):
         assert told in result.stderr
 
@@ -206,9 +242,11 @@ def declares(width, height):
     """A PNG of some bytes that declares to be huge."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(b"\0" * 99))
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(b"\0" * 99))
         + png_chunk(b"IEND", b"")
-    )  # fmt: skip
+    )
 
 
 def tiff(array, **options):
@@ -256,10 +294,12 @@ BAD_FILES = {
 # A 16-bit PNG whose first row names a filter that does not exist.
 _rows = b"".join(bytes([9]) + bytes(64 * 6) for _ in range(64))
 BAD_FILES["bad_filter.png"] = (
-    b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 16, 2, 0, 0, 0))
-    + png_chunk(b"IDAT", zlib.compress(_rows)) + png_chunk(b"IEND", b""),
+    b"\x89PNG\r\n\x1a\n"
+    + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 16, 2, 0, 0, 0))
+    + png_chunk(b"IDAT", zlib.compress(_rows))
+    + png_chunk(b"IEND", b""),
     "unknown row filter",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
@@ -384,7 +424,18 @@ def test_a_run_that_compiles_says_so(without_cache):
 def test_help_names_every_option(run):
     text = run("--help").stdout
     for option in (
-        "--components", "--covariance", "--color-space", "--smooth", "--save", "--n-init", "--model",
-        "--recursive", "--allow-large", "--force", "--json", "--seed", "--jobs",
-    ):  # fmt: skip
+        "--components",
+        "--covariance",
+        "--color-space",
+        "--smooth",
+        "--save",
+        "--n-init",
+        "--model",
+        "--recursive",
+        "--allow-large",
+        "--force",
+        "--json",
+        "--seed",
+        "--jobs",
+    ):
         assert option in text

@@ -27,8 +27,12 @@ def test_lab_and_luv_are_those_of_scikit_image(colors, name, reference):
 def test_oklab_is_that_of_its_author():
     # Values from Ottosson's implementation for white, red, green and blue.
     got = to_features(np.array([[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8), "oklab")
-    expected = [[1, 0, 0], [0.627955, 0.224863, 0.125846], [0.866440, -0.233888, 0.179498],
-                [0.452014, -0.032457, -0.311528]]  # fmt: skip
+    expected = [
+        [1, 0, 0],
+        [0.627955, 0.224863, 0.125846],
+        [0.866440, -0.233888, 0.179498],
+        [0.452014, -0.032457, -0.311528],
+    ]
     assert np.allclose(got, expected, atol=2e-5)
 
 

@@ -179,8 +179,12 @@ def _tar(names):
 def test_an_archive_is_unpacked_below_its_data_folder_and_counted(server, toy, monkeypatch, pack, name):
     dataset = Dataset("toy", "a toy", (), folders=(("images/train", 2),))
     monkeypatch.setitem(datasets.DATASETS, "toy", dataset)
-    inside = ["top/data/images/train/1.jpg", "top/data/images/train/2.jpg", "top/bench/run.m",
-              "top/data/../../escape.jpg"]  # fmt: skip
+    inside = [
+        "top/data/images/train/1.jpg",
+        "top/data/images/train/2.jpg",
+        "top/bench/run.m",
+        "top/data/../../escape.jpg",
+    ]
     server.pages[f"/good/{name}"] = pack(inside)
     server.pages[f"/short/{name}"] = pack(inside[:1])
     server.pages[f"/damaged/{name}"] = pack(inside)[:60]

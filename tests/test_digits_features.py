@@ -19,14 +19,14 @@ def blob(slant=0.0, shift=(0.0, 0.0), spread=(5.0, 2.0), size=28):
 
 def test_geometry_of_a_known_stroke():
     found = measure(blob(slant=0.3, shift=(1.0, -2.0), spread=(4.0, 1.8))[None])
-    assert found.centres[0] == pytest.approx([14.5, 11.5], abs=0.05)
+    assert found.centers[0] == pytest.approx([14.5, 11.5], abs=0.05)
     assert found.slants[0] == pytest.approx(0.3, abs=0.01)
     assert found.spreads[0] == pytest.approx([4.0, 1.8], abs=0.06)
 
 
 def test_geometry_of_nothing_is_finite():
     found = measure(np.zeros((2, 28, 28), np.uint8))
-    assert found.centres.tolist() == [[13.5, 13.5]] * 2
+    assert found.centers.tolist() == [[13.5, 13.5]] * 2
     assert found.slants.tolist() == [0.0, 0.0]
     assert np.isfinite(found.spreads).all()
 
@@ -120,9 +120,19 @@ def test_scattering_changes_little_under_a_shift_of_a_pixel():
 @pytest.fixture(scope="module")
 def images():
     rng = np.random.default_rng(0)
-    return np.stack([blob(s, (a, b), (c, d)) for s, a, b, c, d in
-                     zip(rng.uniform(-0.5, 0.5, 240), rng.uniform(-2, 2, 240), rng.uniform(-2, 2, 240),
-                         rng.uniform(2, 6, 240), rng.uniform(1, 4, 240), strict=True)])  # fmt: skip
+    return np.stack(
+        [
+            blob(s, (a, b), (c, d))
+            for s, a, b, c, d in zip(
+                rng.uniform(-0.5, 0.5, 240),
+                rng.uniform(-2, 2, 240),
+                rng.uniform(-2, 2, 240),
+                rng.uniform(2, 6, 240),
+                rng.uniform(1, 4, 240),
+                strict=True,
+            )
+        ]
+    )
 
 
 @pytest.mark.parametrize("kind", ["pixels", "deskew", "scattering"])
@@ -132,7 +142,7 @@ def test_features_are_the_transform_of_their_model_for_any_number_of_threads(ima
     assert features.shape == (240, 12)
     np.testing.assert_array_equal(fit_features(images, kind, 12, n_jobs=3)[1], features)
     np.testing.assert_allclose(model.transform(images, 2), features, atol=1e-5)
-    # Principal components: centred, uncorrelated, strongest first.
+    # Principal components: centered, uncorrelated, strongest first.
     covariance = np.cov(features.T.astype(float))
     assert np.all(np.diff(np.diag(covariance)) < 1e-6)
     assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-4 * covariance.max()

@@ -219,7 +219,7 @@ def test_a_tenth_of_mnist_by_the_default_settings(mnist):
     assert clustering.scores().accuracy > 0.97
 
 
-def test_mnist_kept_apart_is_labelled_as_well(mnist):
+def test_mnist_kept_apart_is_labeled_as_well(mnist):
     settings = DigitSettings(features="deskew", refine="none", n_init=20)
     clustering = cluster_digits(mnist.limited(14_000), settings, split="train-test")
     assert clustering.test_scores().accuracy > 0.8

@@ -1,4 +1,4 @@
-"""The neighbour graph: exactness, whitening, the cut, the vote, and a block that only the graph moves."""
+"""The neighbor graph: exactness, whitening, the cut, the vote, and a block that only the graph moves."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segment.digits.graph import (
-    nearest_neighbours,
-    neighbour_graph,
-    normalised_cut,
-    normalised_eigenvectors,
+    nearest_neighbors,
+    neighbor_graph,
+    normalized_cut,
+    normalized_eigenvectors,
     refine,
     support,
     vote,
@@ -27,46 +27,46 @@ def brute_force(X, k):
 @pytest.mark.kernels
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(12, 400), st.integers(1, 100), st.booleans())
-def test_neighbours_are_the_nearest(seed, n, d, grouped):
+def test_neighbors_are_the_nearest(seed, n, d, grouped):
     rng = np.random.default_rng(seed)
     X = (rng.normal(size=(n, d)) * np.linspace(2, 0.3, d)).astype(np.float32)
     groups = rng.integers(0, 4, n) if grouped else None
-    found = nearest_neighbours(X, 10, groups=groups, n_jobs=1)
+    found = nearest_neighbors(X, 10, groups=groups, n_jobs=1)
     expected, distances = brute_force(X, 10)
     rows = np.arange(n)[:, None]
     assert not (found == rows).any()
     assert all(len(set(row)) == 10 for row in found.tolist())
-    # By distance: neighbours at equal distances may come in either order.
+    # By distance: neighbors at equal distances may come in either order.
     np.testing.assert_allclose(distances[rows, found], expected, rtol=1e-4)
 
 
-def test_neighbours_among_equal_rows_and_across_blocks():
+def test_neighbors_among_equal_rows_and_across_blocks():
     X = np.repeat(np.arange(300, dtype=np.float32), 5)[:, None] * np.ones(3, np.float32)
-    found = nearest_neighbours(X, 4)
+    found = nearest_neighbors(X, 4)
     assert np.array_equal(
         np.sort(found // 5, axis=1), np.repeat(np.arange(300), 5)[:, None] * np.ones((1, 4))
     )
 
 
-def test_neighbours_do_not_depend_on_the_number_of_threads():
+def test_neighbors_do_not_depend_on_the_number_of_threads():
     X = np.random.default_rng(0).normal(size=(700, 30)).astype(np.float32)
-    np.testing.assert_array_equal(nearest_neighbours(X, 5, n_jobs=1), nearest_neighbours(X, 5, n_jobs=3))
+    np.testing.assert_array_equal(nearest_neighbors(X, 5, n_jobs=1), nearest_neighbors(X, 5, n_jobs=3))
 
 
-def test_the_graph_counts_mutual_neighbours_twice():
-    graph = neighbour_graph(np.array([[1], [0], [1]], np.int32)).toarray()
+def test_the_graph_counts_mutual_neighbors_twice():
+    graph = neighbor_graph(np.array([[1], [0], [1]], np.int32)).toarray()
     assert graph.tolist() == [[0, 2, 0], [2, 0, 1], [0, 1, 0]]
 
 
 def test_a_cut_counted_by_hand():
-    graph = neighbour_graph(np.array([[1], [0], [1], [2]], np.int32))
+    graph = neighbor_graph(np.array([[1], [0], [1], [2]], np.int32))
     # Edges 0-1 (2), 1-2 (1), 2-3 (1); {0, 1} has volume 5, {2, 3} has 3, one edge between them.
-    assert normalised_cut(graph, np.array([0, 0, 1, 1]), 2) == pytest.approx(1 / 5 + 1 / 3)
-    assert normalised_cut(graph, np.zeros(4, int), 2) == pytest.approx(0.0)
+    assert normalized_cut(graph, np.array([0, 0, 1, 1]), 2) == pytest.approx(1 / 5 + 1 / 3)
+    assert normalized_cut(graph, np.zeros(4, int), 2) == pytest.approx(0.0)
 
 
-def test_support_is_the_share_of_like_neighbours():
-    graph = neighbour_graph(np.array([[1], [0], [1], [2]], np.int32))
+def test_support_is_the_share_of_like_neighbors():
+    graph = neighbor_graph(np.array([[1], [0], [1], [2]], np.int32))
     assert support(graph, np.array([0, 0, 1, 1]), 2) == pytest.approx([1, 2 / 3, 1 / 2, 1])
 
 
@@ -74,7 +74,7 @@ def test_the_vote_turns_a_lonely_label():
     ring = (np.arange(30)[:, None] + [1, 2, -1, -2]) % 30
     labels = np.repeat([0, 1], 15).astype(np.int32)
     labels[7] = 1
-    voted = vote(neighbour_graph(ring.astype(np.int32)), labels, 2)
+    voted = vote(neighbor_graph(ring.astype(np.int32)), labels, 2)
     assert voted.tolist() == [0] * 15 + [1] * 15
 
 
@@ -92,17 +92,15 @@ def test_whitening_gives_unit_spread_within_clusters():
 
 
 def test_eigenvectors_of_separate_blocks_have_value_one():
-    neighbours = np.concatenate(
-        [(np.arange(20)[:, None] + [1, 2, 3]) % 20 + 20 * block for block in range(3)]
-    )
-    values, vectors = normalised_eigenvectors(neighbour_graph(neighbours.astype(np.int32)), 4, 0)
+    neighbors = np.concatenate([(np.arange(20)[:, None] + [1, 2, 3]) % 20 + 20 * block for block in range(3)])
+    values, vectors = normalized_eigenvectors(neighbor_graph(neighbors.astype(np.int32)), 4, 0)
     assert values[:3] == pytest.approx([1, 1, 1], abs=1e-5)
     assert values[3] < 0.99
     assert vectors.shape == (60, 4)
 
 
 def test_the_graph_moves_a_block_that_the_mixture_gave_away():
-    """Two bent classes: a straight first labelling cuts both; the graph follows their shapes."""
+    """Two bent classes: a straight first labeling cuts both; the graph follows their shapes."""
     rng = np.random.default_rng(0)
     angle = np.tile(np.linspace(0, np.pi, 400), 2)
     truth = np.repeat([0, 1], 400)

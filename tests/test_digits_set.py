@@ -10,7 +10,7 @@ from test_digits_idx import idx_bytes
 from segment import datasets
 from segment.digits.digit_set import DigitSet, load_digits
 from segment.digits.new_images import read_new_images
-from segment.digits.normalise import ink_on_dark, normalise, to_frame
+from segment.digits.normalize import ink_on_dark, normalize, to_frame
 from segment.errors import DatasetError
 
 TRAIN = np.arange(4 * 5 * 5, dtype=np.uint8).reshape(4, 5, 5)
@@ -135,8 +135,8 @@ def stroke(height, width, top, left):
     return image
 
 
-def test_foreign_images_are_scaled_to_the_box_and_centred_by_mass():
-    frame = normalise(stroke(80, 96, 3, 60))
+def test_foreign_images_are_scaled_to_the_box_and_centered_by_mass():
+    frame = normalize(stroke(80, 96, 3, 60))
     rows, columns = np.nonzero(frame)
     assert frame.shape == (28, 28)
     assert rows.max() - rows.min() + 1 == 20
@@ -147,7 +147,7 @@ def test_foreign_images_are_scaled_to_the_box_and_centred_by_mass():
 
 
 def test_a_blank_image_stays_blank():
-    assert not normalise(np.zeros((40, 30), np.uint8)).any()
+    assert not normalize(np.zeros((40, 30), np.uint8)).any()
     assert not ink_on_dark(np.full((9, 9), 255, np.uint8)).any()
 
 
@@ -174,7 +174,7 @@ def test_a_picture_of_any_mode_becomes_the_same_digit(tmp_path, mode, inverted):
     picture.save(tmp_path / "one.png")
     found = read_new_images(tmp_path / "one.png")
     assert found.shape == (1, 28, 28)
-    np.testing.assert_array_equal(found[0], normalise(drawn))
+    np.testing.assert_array_equal(found[0], normalize(drawn))
 
 
 def test_ink_on_a_transparent_ground_is_seen(tmp_path):
@@ -182,7 +182,7 @@ def test_ink_on_a_transparent_ground_is_seen(tmp_path):
     pixels = np.zeros((64, 64, 4), np.uint8)
     pixels[..., 3] = np.where(drawn > 0, 255, 0)
     Image.fromarray(pixels).save(tmp_path / "one.png")
-    np.testing.assert_array_equal(read_new_images(tmp_path / "one.png")[0] > 0, normalise(drawn) > 0)
+    np.testing.assert_array_equal(read_new_images(tmp_path / "one.png")[0] > 0, normalize(drawn) > 0)
 
 
 def test_what_is_no_image_is_named(tmp_path):

@@ -40,7 +40,7 @@ def test_one_step_is_that_of_the_formulas(covariance_type, D):
     X = draw(random_parameters(3, D, "full", seed=D + 1), 400)[0]
     weight = np.random.default_rng(D).integers(0, 4, len(X)).astype(float)
     mixture = naive.components(start)
-    expected = naive.maximise(X, weight, naive.responsibilities(X, mixture), covariance_type)
+    expected = naive.maximize(X, weight, naive.responsibilities(X, mixture), covariance_type)
     result = _one_step(Samples.of(X, weight), start, reg_covar=0.0)
     assert np.allclose(result.parameters.weights, expected[0], rtol=1e-10)
     assert np.allclose(result.parameters.means, expected[1], rtol=1e-9, atol=1e-10)
@@ -63,7 +63,7 @@ def test_reg_covar_blurs_the_samples(covariance_type):
     blurred = naive.weighted_log_densities(X, naive.components(start)) - penalty
     scores = np.array([naive.log_sum_exp(row) for row in blurred])
     shares = np.exp(blurred - scores[:, None])
-    weights, means, covariances = naive.maximise(X, np.ones(len(X)), shares, covariance_type)
+    weights, means, covariances = naive.maximize(X, np.ones(len(X)), shares, covariance_type)
     result = _one_step(samples, start, reg_covar=0.05)
     assert result.lower_bounds[0] == pytest.approx(scores.mean(), rel=1e-12)
     assert np.allclose(result.parameters.weights, weights, rtol=1e-10)
@@ -173,7 +173,7 @@ class _Census(Model):
         probabilities = np.array([0.5 + p / 4, (1 - p) / 4, (1 - p) / 4, p / 4])
         return float(self.counts @ np.log(probabilities)), 125.0 * (p / 4) / (0.5 + p / 4)
 
-    def maximise(self, moments, parameters):
+    def maximize(self, moments, parameters):
         return (moments + 34.0) / (moments + 18.0 + 20.0 + 34.0)
 
 
@@ -206,7 +206,7 @@ def test_a_model_without_a_vector_form_cannot_be_accelerated():
 class _Falling(_Census):
     """A broken M-step: it walks away from the maximum."""
 
-    def maximise(self, moments, parameters):
+    def maximize(self, moments, parameters):
         return parameters - 0.05
 
 
@@ -310,7 +310,7 @@ def test_parameters_from_labels_and_from_responsibilities_agree():
     samples = Samples.of(X, np.arange(len(X)) % 3)
     by_label = parameters_from_responsibilities(samples, labels, reg_covar=0.0)
     shares = (labels[:, None] == np.arange(4)).astype(float)
-    weights, means, covariances = naive.maximise(X, samples.sample_weight, shares, "full")
+    weights, means, covariances = naive.maximize(X, samples.sample_weight, shares, "full")
     assert np.allclose(by_label.weights, weights)
     assert np.allclose(by_label.means, means)
     assert np.allclose(by_label.covariances, covariances)

@@ -56,13 +56,22 @@ def test_methods_and_attributes_are_those_of_scikit_learn(fitted):
 
 
 def _pair(covariance_type, **options):
-    """Return both libraries' mixtures from the same start, not regularised."""
+    """Return both libraries' mixtures from the same start, not regularized."""
     start = random_parameters(4, 2, covariance_type, seed=3, spread=2.0)
     precisions = {
-        "full": np.linalg.inv, "tied": np.linalg.inv, "diag": np.reciprocal, "spherical": np.reciprocal,
-    }[covariance_type](start.covariances)  # fmt: skip
-    shared = {"covariance_type": covariance_type, "weights_init": start.weights, "reg_covar": 0.0,
-              "means_init": start.means + 3.0, "precisions_init": precisions, **options}  # fmt: skip
+        "full": np.linalg.inv,
+        "tied": np.linalg.inv,
+        "diag": np.reciprocal,
+        "spherical": np.reciprocal,
+    }[covariance_type](start.covariances)
+    shared = {
+        "covariance_type": covariance_type,
+        "weights_init": start.weights,
+        "reg_covar": 0.0,
+        "means_init": start.means + 3.0,
+        "precisions_init": precisions,
+        **options,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
         return (
@@ -311,8 +320,16 @@ def test_warm_start_goes_on_where_the_last_fit_ended():
 
 
 def test_verbose_prints_what_scikit_learn_prints(capsys):
-    GaussianMixture(2, random_state=0, init_params="random", n_init=2, verbose=1, verbose_interval=2,
-                    max_iter=500, tol=1e-6).fit(overlapping())  # fmt: skip
+    GaussianMixture(
+        2,
+        random_state=0,
+        init_params="random",
+        n_init=2,
+        verbose=1,
+        verbose_interval=2,
+        max_iter=500,
+        tol=1e-6,
+    ).fit(overlapping())
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Initialization 0"
     assert "  Iteration 2" in lines

@@ -19,8 +19,8 @@ from segment.photo.evaluation import (
     hierarchy_scores,
     load_bsds500,
     region_scores,
-    summarise_boundaries,
-    summarise_regions,
+    summarize_boundaries,
+    summarize_regions,
     thinned_boundary,
 )
 
@@ -111,7 +111,7 @@ def test_ods_takes_one_scale_and_ois_each_image_its_own():
         [(9, 10, 0.9, 1.0), (2, 10, 0.5, 3.0)],
         [(6, 30, 0.4, 2.0), (24, 30, 0.8, 1.0)],
     ]
-    summary = summarise_regions(scores)
+    summary = summarize_regions(scores)
     assert summary["covering"] == (pytest.approx(26 / 40), pytest.approx(33 / 40), 1)
     assert summary["rand_index"] == (pytest.approx(0.65), pytest.approx(0.85), 0)
     assert summary["variation"] == (pytest.approx(1.5), pytest.approx(1.0), 0)
@@ -148,7 +148,7 @@ def test_a_long_chain_of_matches_is_shifted_by_one():
     order = np.concatenate([greedy_first, np.setdiff1d(np.arange(2 * n), greedy_first)])
     starts = np.arange(0, 2 * n + 1, 2)
     cut = partners[-2:].copy()
-    partners[-2:] = cut.max()  # the last row has one partner, which its neighbour has taken
+    partners[-2:] = cut.max()  # the last row has one partner, which its neighbor has taken
     match, taken = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
     match_near(starts, partners, order, owner, match, taken)
     np.testing.assert_array_equal(match, np.arange(n))
@@ -165,13 +165,13 @@ def test_boundaries_match_one_to_one_within_the_tolerance():
     counts = boundary_counts(lines(50, 52), [lines(51)])
     assert counts.drawn == 200
     assert counts.drawn_matched == counts.wanted_matched == 100
-    summary = summarise_boundaries([[counts, boundary_counts(lines(51), [lines(51)])]])
+    summary = summarize_boundaries([[counts, boundary_counts(lines(51), [lines(51)])]])
     assert summary.ods == pytest.approx(1)
     assert summary.scale == 1
 
 
 def test_a_map_without_boundary_scores_zero():
-    assert summarise_boundaries([[boundary_counts(WHOLE, [HALVES])]]).ods == 0
+    assert summarize_boundaries([[boundary_counts(WHOLE, [HALVES])]]).ods == 0
 
 
 def test_shapes_must_agree():
@@ -195,7 +195,7 @@ def test_people_agree_as_published(need_dataset):
         for i, drawn in enumerate(annotated.annotations):
             others = annotated.annotations[:i] + annotated.annotations[i + 1 :]
             scores.append([region_scores(drawn, others)])
-    summary = summarise_regions(scores)
+    summary = summarize_regions(scores)
     assert summary["covering"].ods == pytest.approx(0.72, abs=0.03)
     assert summary["rand_index"].ods == pytest.approx(0.88, abs=0.02)
     assert summary["variation"].ods == pytest.approx(1.17, abs=0.08)

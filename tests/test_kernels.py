@@ -193,10 +193,10 @@ def test_a_tie_goes_to_the_first_component():
     assert labels.tolist() == [1, 0, 0]
 
 
-def test_normalised_rows_by_hand():
+def test_normalized_rows_by_hand():
     rows = np.array([[math.log(1.0), math.log(3.0)], [math.log(0.5), -math.inf]])
     scores = np.empty(2)
-    narrow.normalise_rows(rows, scores)
+    narrow.normalize_rows(rows, scores)
     assert np.allclose(rows, [[0.25, 0.75], [1.0, 0.0]], atol=1e-16)
     assert np.allclose(scores, [math.log(4.0), math.log(0.5)])
 

@@ -38,7 +38,7 @@ def test_everything_comes_out_as_the_literature_says(name):
 
 
 @pytest.mark.parametrize("name", ["mouse", "four-gaussians", "single-or-mixture", "peppered-moths"])
-def test_the_behaviour_does_not_hang_on_the_seed(name):
+def test_the_behavior_does_not_hang_on_the_seed(name):
     found = outcome(name, 11)
     assert found.passed, [check for check in found.checks if not check.passed]
 
@@ -154,7 +154,7 @@ def test_moths_expected_counts_by_hand():
     # With equal frequencies CC : CI : CT = 1 : 2 : 2 and II : IT = 1 : 2.
     assert np.allclose(counts, [17, 34, 34, 196 / 3, 392 / 3, 341])
     assert log_likelihood == pytest.approx(85 * np.log(5 / 9) + 196 * np.log(1 / 3) + 341 * np.log(1 / 9))
-    following = moths.AlleleModel(moths.COUNTS).maximise(counts, np.full(3, 1 / 3))
+    following = moths.AlleleModel(moths.COUNTS).maximize(counts, np.full(3, 1 / 3))
     assert following[0] == pytest.approx((2 * 17 + 34 + 34) / (2 * 622))
     assert following.sum() == pytest.approx(1.0)
 
@@ -167,10 +167,15 @@ def test_moths_information_is_the_second_derivative():
         return data.alleles.expect(data.from_vector(vector))[0]
 
     shifts = step * np.eye(2)
-    hessian = np.array([
-        [value(best + a + b) - value(best + a - b) - value(best - a + b) + value(best - a - b)
-         for b in shifts] for a in shifts
-    ]) / (4 * step**2)  # fmt: skip
+    hessian = np.array(
+        [
+            [
+                value(best + a + b) - value(best + a - b) - value(best - a + b) + value(best - a - b)
+                for b in shifts
+            ]
+            for a in shifts
+        ]
+    ) / (4 * step**2)
     complete, missing = data.information(outcome("peppered-moths").trace.last)
     assert np.allclose(complete - missing, -hessian, rtol=1e-4)
 

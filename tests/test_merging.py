@@ -106,7 +106,7 @@ def test_bad_requests_name_what_is_allowed(method, n_clusters):
 
 
 def test_faint_links_do_not_outweigh_strong_ones():
-    """Two rings of ten components, each linked to its neighbours, and a faint link to every other one."""
+    """Two rings of ten components, each linked to its neighbors, and a faint link to every other one."""
     n = 10
     ring = np.eye(n) * 8 + np.roll(np.eye(n), 1, axis=0) + np.roll(np.eye(n), -1, axis=0)
     T = np.kron(np.eye(2), np.repeat(ring, 20, axis=0)) + 0.15

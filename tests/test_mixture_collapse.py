@@ -40,7 +40,7 @@ def test_no_fit_breaks(case, covariance_type, reg_covar):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", CollapseWarning)
         if reg_covar == 0:
-            # Without regularisation rounding may lower the likelihood of a singular covariance.
+            # Without regularization rounding may lower the likelihood of a singular covariance.
             warnings.simplefilter("ignore", ConvergenceWarning)
         result = fit_mixture(Samples.of(X), K, covariance_type=covariance_type, reg_covar=reg_covar, n_init=6)
     assert result.converged or reg_covar == 0
@@ -70,7 +70,7 @@ def test_more_components_than_distinct_rows_leaves_some_empty():
     assert len(np.unique(assign(X, result.parameters))) == 3
 
 
-def test_a_singular_component_is_reported_without_regularisation_too():
+def test_a_singular_component_is_reported_without_regularization_too():
     with pytest.warns(CollapseWarning, match="became singular.*give a reg_covar above 0"):
         fit_mixture(Samples.of(CASES["six rows ten times"][0]), 3, covariance_type="diag", reg_covar=0.0)
 

@@ -38,8 +38,12 @@ def _fit(samples, covariance_type, n_components=3, **options):
     """Fit from a start that needs no random numbers, to a tolerance at which paths have met."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
-        return fit_mixture(samples, n_components, covariance_type=covariance_type,
-                           **{"init": "kmeans", "tol": 1e-10, "max_iter": 20000, **options})  # fmt: skip
+        return fit_mixture(
+            samples,
+            n_components,
+            covariance_type=covariance_type,
+            **{"init": "kmeans", "tol": 1e-10, "max_iter": 20000, **options},
+        )
 
 
 def _same(a, b, tolerance=1e-4):
@@ -88,8 +92,12 @@ def test_shift_and_scale(seed, covariance_type, shift, scale):
     plain = _fit(Samples.of(X), covariance_type)
     moved = _fit(Samples.of((X + shift) * scale), covariance_type)
     parameters = moved.parameters
-    back = Parameters(parameters.weights, parameters.means / scale - shift, parameters.covariances / scale**2,
-                      covariance_type)  # fmt: skip
+    back = Parameters(
+        parameters.weights,
+        parameters.means / scale - shift,
+        parameters.covariances / scale**2,
+        covariance_type,
+    )
     _same(plain.parameters, back)
     # A density in other units: log density falls by log(scale) a feature.
     assert moved.lower_bound + 2 * np.log(scale) == pytest.approx(plain.lower_bound, abs=1e-6)

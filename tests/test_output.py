@@ -125,10 +125,16 @@ def test_a_disk_that_is_full(tmp_path):
 
 def test_json_is_strict_and_in_the_order_given(tmp_path):
     value = {
-        "z": np.float64(1.5), "a": [np.nan, math.inf, -math.inf], 3: np.array([[1, 2]], np.int32),
-        "path": Path("a/b"), "flag": np.bool_(True), "none": None, "tuple": (1, np.uint8(2)),
-        "text": "Grüße \"'\n", "array of NaN": np.array([np.nan, 1.0], np.float32),
-    }  # fmt: skip
+        "z": np.float64(1.5),
+        "a": [np.nan, math.inf, -math.inf],
+        3: np.array([[1, 2]], np.int32),
+        "path": Path("a/b"),
+        "flag": np.bool_(True),
+        "none": None,
+        "tuple": (1, np.uint8(2)),
+        "text": "Grüße \"'\n",
+        "array of NaN": np.array([np.nan, 1.0], np.float32),
+    }
     write_json(tmp_path / "value.json", value)
     text = (tmp_path / "value.json").read_text(encoding="utf-8")
 
@@ -136,9 +142,16 @@ def test_json_is_strict_and_in_the_order_given(tmp_path):
         raise AssertionError(f"{constant} is no JSON")
 
     assert json.loads(text, parse_constant=refuse) == {
-        "z": 1.5, "a": [None, None, None], "3": [[1, 2]], "path": os.path.join("a", "b"), "flag": True,
-        "none": None, "tuple": [1, 2], "text": "Grüße \"'\n", "array of NaN": [None, 1.0],
-    }  # fmt: skip
+        "z": 1.5,
+        "a": [None, None, None],
+        "3": [[1, 2]],
+        "path": os.path.join("a", "b"),
+        "flag": True,
+        "none": None,
+        "tuple": [1, 2],
+        "text": "Grüße \"'\n",
+        "array of NaN": [None, 1.0],
+    }
     assert list(json.loads(text)) == [str(key) for key in value]
     assert "Grüße" in text
     assert text.endswith("}\n")

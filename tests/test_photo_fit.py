@@ -267,9 +267,11 @@ def test_samples_too_scattered_for_a_histogram_are_drawn_from():
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "tied", "spherical"])
 def test_a_split_leaves_weight_and_mean(covariance_type):
     covariances = {
-        "full": np.stack([np.diag([4.0, 1.0]), np.diag([1.0, 9.0])]), "tied": np.diag([4.0, 1.0]),
-        "diag": np.array([[4.0, 1.0], [1.0, 9.0]]), "spherical": np.array([4.0, 1.0]),
-    }[covariance_type]  # fmt: skip
+        "full": np.stack([np.diag([4.0, 1.0]), np.diag([1.0, 9.0])]),
+        "tied": np.diag([4.0, 1.0]),
+        "diag": np.array([[4.0, 1.0], [1.0, 9.0]]),
+        "spherical": np.array([4.0, 1.0]),
+    }[covariance_type]
     before = Parameters(
         np.array([0.4, 0.6]), np.array([[0.0, 0.0], [10.0, 0.0]]), covariances, covariance_type
     )

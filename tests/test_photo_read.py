@@ -24,9 +24,14 @@ def decode(content):
 
 @pytest.mark.parametrize(
     ("format", "options"),
-    [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}),
-     ("WEBP", {"lossless": True})],
-)  # fmt: skip
+    [
+        ("PNG", {}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("WEBP", {"lossless": True}),
+    ],
+)
 def test_lossless_formats_give_the_same_pixels(format, options):
     photo = decode(encoded(IMAGE, format, **options))
     assert np.array_equal(photo.pixels, IMAGE)

@@ -100,7 +100,7 @@ def test_connected_regions_are_those_of_scipy(height, width, n_labels, seed):
 
 
 @pytest.mark.kernels
-def test_a_speck_joins_the_neighbour_of_the_most_similar_color():
+def test_a_speck_joins_the_neighbor_of_the_most_similar_color():
     labels = np.array([[0] * 5 + [1] * 5] * 10, np.int32)
     colors = np.array([[0, 0, 0], [255, 255, 255], [200, 200, 200]], np.uint8)
     labels[4, 4] = 2

@@ -67,10 +67,10 @@ def test_a_cut_that_makes_no_sense_is_refused(how):
         TREE.cut(**how)
 
 
-def test_contours_carry_the_level_at_which_neighbours_join():
+def test_contours_carry_the_level_at_which_neighbors_join():
     # Leaf 0 | 1 join at .2, 2 | 3 at .5, everything else at .8.
     expected = [[0.8, 0.8, 0.8], [0.5, 0.0, 0.0], [0.5, 0.0, 0.0]]
-    expected[0][1] = 0.8  # right neighbour joins at .2, lower one at .8: the stronger counts
+    expected[0][1] = 0.8  # right neighbor joins at .2, lower one at .8: the stronger counts
     assert np.allclose(TREE.contour_map(), expected)
 
 
@@ -175,7 +175,7 @@ def test_a_large_photo_is_refined_at_full_size():
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("shape", [(10, 18), (17, 13)])
-def test_refined_pixels_are_those_that_their_neighbours_vote_for(shape):
+def test_refined_pixels_are_those_that_their_neighbors_vote_for(shape):
     rng = np.random.default_rng(shape)
     leaves = rng.integers(0, 4, (5, 6)).astype(np.int32)
     working = np.sqrt(rng.dirichlet(np.ones(4), leaves.shape)).astype(np.float32)
@@ -290,8 +290,20 @@ def test_arrays_that_are_no_image_are_refused(image):
         segment_regions(image)
 
 
-SHIFTS = {"color2": 0, "color4": 1, "color8": 2, "color16": 2, "texture4": 1, "texture8": 2, "texture16": 2,
-          "light1": 0, "light3": 0, "light6": 1, "tint3": 0, "tint6": 1}  # fmt: skip
+SHIFTS = {
+    "color2": 0,
+    "color4": 1,
+    "color8": 2,
+    "color16": 2,
+    "texture4": 1,
+    "texture8": 2,
+    "texture16": 2,
+    "light1": 0,
+    "light3": 0,
+    "light6": 1,
+    "tint3": 0,
+    "tint6": 1,
+}
 
 
 def small_graph(shape=(24, 30), block=6):

@@ -40,10 +40,22 @@ def test_every_output_is_there_and_agrees(folder):
     assert facts["method"] == "regions"
     assert facts["n_regions"] == 3
     assert {name.rsplit("/", 1)[1] for name in facts["outputs"]} == {
-        "flag_segmented.png", "flag_labels.png", "flag_overlay.png", "flag_mask_00.png", "flag_mask_01.png",
-        "flag_mask_02.png", "flag_palette.png", "flag_palette.json", "flag_palette.css", "flag_palette.gpl",
-        "flag_sheet.png", "flag_contours.png", "flag_tree.npz", "flag_levels.html", "flag.json",
-    }  # fmt: skip
+        "flag_segmented.png",
+        "flag_labels.png",
+        "flag_overlay.png",
+        "flag_mask_00.png",
+        "flag_mask_01.png",
+        "flag_mask_02.png",
+        "flag_palette.png",
+        "flag_palette.json",
+        "flag_palette.css",
+        "flag_palette.gpl",
+        "flag_sheet.png",
+        "flag_contours.png",
+        "flag_tree.npz",
+        "flag_levels.html",
+        "flag.json",
+    }
     tree = RegionTree.load(folder / "flag_tree.npz")
     assert np.array_equal(np.asarray(Image.open(folder / "flag_labels.png")), tree.cut(n_regions=3))
     contours = np.asarray(Image.open(folder / "flag_contours.png"))

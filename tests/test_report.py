@@ -78,9 +78,9 @@ def test_the_page_is_built_for_everyone(page):
     assert len(page.all("figcaption")) == len(page.all("figure"))
     assert len(page.all("caption")) == len(page.all("table"))
     sliders = page.all("input")
-    labelled = {attributes["for"] for attributes in page.all("label")}
+    labeled = {attributes["for"] for attributes in page.all("label")}
     assert sliders
-    assert all(slider["id"] in labelled for slider in sliders)
+    assert all(slider["id"] in labeled for slider in sliders)
 
 
 def test_figures_and_tables_are_numbered_in_order(text):

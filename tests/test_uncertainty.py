@@ -36,10 +36,15 @@ def numerical_information(data, samples, parameters, step=1e-4):
 
     center = data.to_vector(parameters)
     shifts = step * np.eye(len(center))
-    return -np.array([
-        [value(center + a + b) - value(center + a - b) - value(center - a + b) + value(center - a - b)
-         for b in shifts] for a in shifts
-    ]) / (4 * step**2)  # fmt: skip
+    return -np.array(
+        [
+            [
+                value(center + a + b) - value(center + a - b) - value(center - a + b) + value(center - a - b)
+                for b in shifts
+            ]
+            for a in shifts
+        ]
+    ) / (4 * step**2)
 
 
 @pytest.mark.parametrize("covariance_type", TYPES)
@@ -106,8 +111,15 @@ def test_the_largest_rate_is_how_fast_em_converges():
     slowest = np.abs(np.linalg.eigvals(em_rates(GaussianData(samples, 2), best))).max()
     assert slowest > 0.9
     means = []
-    fit_em(samples, start, reg_covar=0.0, tol=1e-13, max_iter=20000, acceleration=None,
-           callback=lambda iteration, bound, parameters: means.append(parameters.means[0, 0]))  # fmt: skip
+    fit_em(
+        samples,
+        start,
+        reg_covar=0.0,
+        tol=1e-13,
+        max_iter=20000,
+        acceleration=None,
+        callback=lambda iteration, bound, parameters: means.append(parameters.means[0, 0]),
+    )
     steps = np.abs(np.diff(means[len(means) // 3 : 2 * len(means) // 3]))
     assert np.median(steps[1:] / steps[:-1]) == pytest.approx(slowest, abs=0.003)
 

@@ -64,15 +64,25 @@ def reports_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 
 _SHARED: dict[str, Callable[[Any], Any]] = {
-    "seed": click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-                         help="Seed of every random choice."),
-    "jobs": click.option("--jobs", type=int, default=-1, show_default=True,
-                         help="Threads; -1 takes every core. The result does not depend on it."),
+    "seed": click.option(
+        "--seed",
+        type=click.IntRange(0, 2**32 - 1),
+        default=0,
+        show_default=True,
+        help="Seed of every random choice.",
+    ),
+    "jobs": click.option(
+        "--jobs",
+        type=int,
+        default=-1,
+        show_default=True,
+        help="Threads; -1 takes every core. The result does not depend on it.",
+    ),
     "force": click.option("--force", is_flag=True, help="Overwrite existing outputs."),
     "json": click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout."),
     "quiet": click.option("-q", "--quiet", is_flag=True, help="Print errors only."),
     "verbose": click.option("-v", "--verbose", is_flag=True, help="Print what is done, step by step."),
-}  # fmt: skip
+}
 
 
 def shared_options(*names: str) -> Callable[[Function], Function]:
@@ -88,8 +98,15 @@ def shared_options(*names: str) -> Callable[[Function], Function]:
 
 def output_option(default: str) -> Callable[[Function], Function]:
     """Add `-o DIR`, the folder that outputs are written to."""
-    return click.option("-o", "--output", "output", type=click.Path(path_type=Path, file_okay=True),
-                        default=Path(default), show_default=True, help="Folder for the outputs.")  # fmt: skip
+    return click.option(
+        "-o",
+        "--output",
+        "output",
+        type=click.Path(path_type=Path, file_okay=True),
+        default=Path(default),
+        show_default=True,
+        help="Folder for the outputs.",
+    )
 
 
 def progress(

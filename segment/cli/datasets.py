@@ -27,10 +27,14 @@ def datasets() -> None:
 def list_command(as_json: bool) -> None:
     """List the data sets and whether they are at hand."""
     rows = [
-        {"name": item.name, "title": item.title, "present": is_present(item.name),
-         "folder": dataset_folder(item.name)}
+        {
+            "name": item.name,
+            "title": item.title,
+            "present": is_present(item.name),
+            "folder": dataset_folder(item.name),
+        }
         for item in DATASETS.values()
-    ]  # fmt: skip
+    ]
     if as_json:
         click.echo(json_text(rows))
         return

@@ -103,7 +103,7 @@ class Stages:
     type=click.Choice(("graph", "none")),
     default="graph",
     show_default=True,
-    help="Cut the graph of nearest neighbours, starting from the mixture.",
+    help="Cut the graph of nearest neighbors, starting from the mixture.",
 )
 @click.option(
     "--n-init",
@@ -127,24 +127,34 @@ def digits(**options: Any) -> None:
     """
     from segment.digits.cluster import DigitSettings, cluster_digits
     from segment.digits.digit_set import load_digits
-    from segment.digits.write import summarise, write_outputs
+    from segment.digits.write import summarize, write_outputs
 
     output, model_path, quiet = options["output"], options["save_model"], options["quiet"]
     _refuse_overwriting([output / "digits.json", *([model_path] if model_path else [])], options["force"])
-    names = ("features", "n_features", "covariance_type", "n_clusters", "n_components", "merge", "refine",
-             "n_init")  # fmt: skip
+    names = (
+        "features",
+        "n_features",
+        "covariance_type",
+        "n_clusters",
+        "n_components",
+        "merge",
+        "refine",
+        "n_init",
+    )
     settings = DigitSettings(random_state=options["seed"], **{name: options[name] for name in names})
     found = load_digits(options["data"], progress=not quiet and sys.stderr.isatty())
     if not quiet:
         if options["data"] is None and found.name == "digits":
-            say("MNIST is not at hand and could not be fetched: clustering the 8 x 8 digits bundled with "
-                "scikit-learn")  # fmt: skip
+            say(
+                "MNIST is not at hand and could not be fetched: clustering the 8 x 8 digits bundled with "
+                "scikit-learn"
+            )
         say(f"{found.name}: {len(found.images)} images of {found.images.shape[1]} x {found.images.shape[2]}")
     stages = Stages(quiet)
     chosen = found.limited(options["limit"])
     clustering = cluster_digits(chosen, settings, split=options["split"], n_jobs=options["jobs"], step=stages)
     stages.end()
-    summary = summarise(clustering, settings, split=options["split"], seconds=dict(stages.seconds))
+    summary = summarize(clustering, settings, split=options["split"], seconds=dict(stages.seconds))
     stages("files")
     write_outputs(clustering, summary, output)
     if model_path:
@@ -167,8 +177,10 @@ def _say_summary(summary: dict[str, Any], output: Path, verbose: bool) -> None:
         say(f"clusters of {', '.join(map(str, summary['cluster_sizes']))} images; without labels, no score")
     else:
         on = "of the images kept apart" if summary["split"] == "train-test" else "after matching"
-        say(f"accuracy {summary['accuracy']:.4f} {on}, NMI {summary['nmi']:.4f}, ARI {summary['ari']:.4f}; "
-            f"the mixture alone, on the images fitted: {summary['mixture']['accuracy']:.4f}")  # fmt: skip
+        say(
+            f"accuracy {summary['accuracy']:.4f} {on}, NMI {summary['nmi']:.4f}, ARI {summary['ari']:.4f}; "
+            f"the mixture alone, on the images fitted: {summary['mixture']['accuracy']:.4f}"
+        )
     if verbose:
         bounds = [f"{run['lower_bound']:.3f}" for run in summary["restarts"] if run["rounds"] > 1]
         say(f"{len(summary['restarts'])} starts; lower bounds of those that went on: {', '.join(bounds)}")
@@ -209,17 +221,25 @@ def predict(model: Path, images: tuple[Path, ...], jobs: int, as_json: bool, qui
             failed += 1
             continue
         rows += [
-            {"file": path, "index": i, "digit": None if digit < 0 else int(digit), "cluster": int(cluster),
-             "probability": round(float(probability), 6)}
+            {
+                "file": path,
+                "index": i,
+                "digit": None if digit < 0 else int(digit),
+                "cluster": int(cluster),
+                "probability": round(float(probability), 6),
+            }
             for i, (digit, cluster, probability) in enumerate(
-                zip(fitted.mapping[clusters], clusters, probabilities, strict=True))
-        ]  # fmt: skip
+                zip(fitted.mapping[clusters], clusters, probabilities, strict=True)
+            )
+        ]
     if as_json:
         click.echo(json_text(rows))
     elif not quiet:
         for row in rows:
             digit = "unmatched" if row["digit"] is None else row["digit"]
-            click.echo(f"{row['file']} [{row['index']}]: {digit} (cluster {row['cluster']}, "
-                       f"probability {row['probability']:.3f})")  # fmt: skip
+            click.echo(
+                f"{row['file']} [{row['index']}]: {digit} (cluster {row['cluster']}, "
+                f"probability {row['probability']:.3f})"
+            )
     if failed:
         sys.exit(EXIT_FAILED if failed == len(images) else EXIT_SOME_FAILED)

@@ -36,10 +36,21 @@ def parse_formats(context: click.Context, parameter: click.Parameter, value: str
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, type=click.Choice(("list", "all", *EXPERIMENTS)),
-                metavar="list|all|NAME...")  # fmt: skip
-@click.option("--format", "formats", default="png", show_default=True, callback=parse_formats,
-              help="Formats of the figures: png, pdf, svg, separated by commas.")  # fmt: skip
+@click.argument(
+    "names",
+    nargs=-1,
+    required=True,
+    type=click.Choice(("list", "all", *EXPERIMENTS)),
+    metavar="list|all|NAME...",
+)
+@click.option(
+    "--format",
+    "formats",
+    default="png",
+    show_default=True,
+    callback=parse_formats,
+    help="Formats of the figures: png, pdf, svg, separated by commas.",
+)
 @output_option("outputs/lab")
 @shared_options("seed", "json", "quiet")
 @reports_errors
@@ -75,8 +86,11 @@ def lab(
 
 def _list(as_json: bool) -> None:
     if as_json:
-        click.echo(json_text([{"name": e.name, "title": e.title, "question": e.question}
-                              for e in EXPERIMENTS.values()]))  # fmt: skip
+        click.echo(
+            json_text(
+                [{"name": e.name, "title": e.title, "question": e.question} for e in EXPERIMENTS.values()]
+            )
+        )
         return
     for found in EXPERIMENTS.values():
         click.echo(f"{found.name:<18} {found.question}")

@@ -72,7 +72,7 @@ class Plan:
     """What to do with every photo: how to segment it, what to write, what to say."""
 
     segment: Callable[[Any], Any]
-    summarise: Callable[..., dict[str, Any]]
+    summarize: Callable[..., dict[str, Any]]
     output: Path
     kinds: tuple[str, ...]
     seed: int
@@ -113,7 +113,7 @@ class Plan:
     type=click.Choice(SMOOTHINGS),
     default="light",
     show_default=True,
-    help="How much neighbouring pixels decide a pixel's label.",
+    help="How much neighboring pixels decide a pixel's label.",
 )
 @click.option(
     "--save",
@@ -165,7 +165,7 @@ def photo(ctx: click.Context, **options: Any) -> None:
 
     INPUT is a file (JPEG, PNG, WebP, BMP, GIF, TIFF), a folder, a quoted glob, - for standard input, or
     skimage:NAME for a photo bundled with scikit-image (astronaut, cat, coffee, rocket, ...).
-    """  # fmt: skip
+    """
     from segment.photo.inputs import find_inputs
     from segment.photo.warm import load_in_background
 
@@ -204,9 +204,9 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
     except SegmentError as error:
         raise click.BadParameter(str(error), param_hint="--save") from error
     status = Status(not options["quiet"])
-    segment, summarise = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options, status)
+    segment, summarize = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options, status)
     told = ("output", "seed", "force", "allow_large", "as_json", "quiet", "verbose")
-    return Plan(segment, summarise, kinds=kinds, status=status, **{name: options[name] for name in told})
+    return Plan(segment, summarize, kinds=kinds, status=status, **{name: options[name] for name in told})
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:
@@ -219,7 +219,7 @@ def _spelled(ctx: click.Context, name: str) -> str:
 
 def _by_colors(ctx: click.Context, options: dict[str, Any], status: Status) -> tuple[Callable, Callable]:
     """Cluster colors: fit a mixture, or apply a model."""
-    from segment.photo.summary import summarise
+    from segment.photo.summary import summarize
 
     shared = {"smooth": options["smooth"], "n_jobs": options["jobs"], "step": status}
     if options["model_path"] is None:
@@ -243,7 +243,7 @@ def _by_colors(ctx: click.Context, options: dict[str, Any], status: Status) -> t
 
             return apply_model(photo, model, **shared)
 
-    return segment, summarise
+    return segment, summarize
 
 
 def _by_regions(ctx: click.Context, options: dict[str, Any], status: Status) -> tuple[Callable, Callable]:
@@ -251,7 +251,7 @@ def _by_regions(ctx: click.Context, options: dict[str, Any], status: Status) -> 
     from segment.photo.regions.segmentation import (
         DETAILS,
         segment_photo_into_regions,
-        summarise_regions,
+        summarize_regions,
     )
 
     given = [name for name in REGION_OPTIONS if options[name] is not None]
@@ -268,7 +268,7 @@ def _by_regions(ctx: click.Context, options: dict[str, Any], status: Status) -> 
         status("regions")
         return segment_photo_into_regions(photo, **cut, **shared)
 
-    return segment, summarise_regions
+    return segment, summarize_regions
 
 
 def _segment(item: Any, plan: Plan) -> None:
@@ -281,8 +281,10 @@ def _segment(item: Any, plan: Plan) -> None:
     existing = existing_outputs(stem, plan.kinds)
     if existing and not plan.force:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise OutputError(f"{existing[0]}{more}: exists already; allow overwriting with --force, or choose "
-                          "another folder with -o")  # fmt: skip
+        raise OutputError(
+            f"{existing[0]}{more}: exists already; allow overwriting with --force, or choose "
+            "another folder with -o"
+        )
     watch = Stopwatch(plan.status)
     with plan.status, watch.step("total"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -294,7 +296,7 @@ def _segment(item: Any, plan: Plan) -> None:
             paths = write_outputs(segmentation, stem, plan.kinds)
     for warning in caught:
         say_warning(f"{item.source}: {warning.message}")
-    facts = plan.summarise(
+    facts = plan.summarize(
         segmentation,
         seed=plan.seed,
         seconds=watch.seconds,

@@ -87,8 +87,12 @@ def report(
     if not quiet:
         say(f"{written.page} ({written.page.stat().st_size / 1e6:.1f} MB)")
     if as_json:
-        click.echo(json_text({section.name: {"error": section.error, **section.record}
-                              for section in written.sections} | {"page": written.page}))  # fmt: skip
+        click.echo(
+            json_text(
+                {section.name: {"error": section.error, **section.record} for section in written.sections}
+                | {"page": written.page}
+            )
+        )
     if len(written.failures) == n_sections:
         sys.exit(EXIT_FAILED)
     if written.failures or written.surprises:

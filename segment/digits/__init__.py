@@ -26,9 +26,15 @@ _HOME = {
 }
 
 __all__ = [
-    "DigitClustering", "DigitModel", "DigitSet", "DigitSettings", "cluster_digits", "load_digits",
-    "load_model", "read_idx",
-]  # fmt: skip
+    "DigitClustering",
+    "DigitModel",
+    "DigitSet",
+    "DigitSettings",
+    "cluster_digits",
+    "load_digits",
+    "load_model",
+    "read_idx",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from segment.digits.digit_set import DigitSet
 from segment.digits.fit import MixtureFit, fit_digits, mixture_of_labels
 from segment.digits.graph import Refinement, refine
 from segment.digits.model import DigitModel
-from segment.digits.normalise import to_frame
+from segment.digits.normalize import to_frame
 from segment.digits.scores import UNMATCHED, Scores, score
 from segment.errors import DataError
 from segment.mixture.expectation import responsibilities
@@ -120,7 +120,7 @@ class DigitClustering:
 
     @property
     def certainty(self) -> np.ndarray:
-        """How sure each label is, (n,): the share of neighbours that have it, or its posterior."""
+        """How sure each label is, (n,): the share of neighbors that have it, or its posterior."""
         if self.refinement is not None:
             # Posteriors in 200 dimensions are 1.00 nearly everywhere and say nothing.
             return self.refinement.support
@@ -188,9 +188,12 @@ def cluster_digits(
     fitted, test = split_digits(digits, split)
     step("features", 0.0)
     features, X = cached_features(
-        to_frame(fitted.images), settings.features, settings.axes, n_jobs=n_jobs,
+        to_frame(fitted.images),
+        settings.features,
+        settings.axes,
+        n_jobs=n_jobs,
         progress=partial(step, "features"),
-    )  # fmt: skip
+    )
     step("mixture", 0.0)
     mixture, merging, posterior = _fit_and_merge(X, settings, n_jobs)
     mixture_labels = labels = posterior.argmax(axis=1)
@@ -237,9 +240,11 @@ def _fit_and_merge(
 ) -> tuple[MixtureFit, Merging | None, np.ndarray]:
     """Fit the mixture; return it, how its components were merged, and the clusters' posteriors."""
     options: dict[str, Any] = {
-        "covariance_type": settings.covariance_type, "n_init": settings.n_init,
-        "random_state": settings.random_state, "n_jobs": n_jobs,
-    }  # fmt: skip
+        "covariance_type": settings.covariance_type,
+        "n_init": settings.n_init,
+        "random_state": settings.random_state,
+        "n_jobs": n_jobs,
+    }
     if settings.components == settings.n_clusters:
         mixture = fit_digits(X, settings.components, **options)
         return mixture, None, mixture.responsibilities

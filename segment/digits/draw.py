@@ -134,8 +134,16 @@ def draw_restarts(lower_bounds: np.ndarray, scores: np.ndarray, rounds: np.ndarr
     went_on, best = rounds > 1, int(np.argmax(rounds))
     axes.scatter(lower_bounds[~went_on], scores[~went_on], s=30, color=COLORS[5], label="dropped")
     axes.scatter(lower_bounds[went_on], scores[went_on], s=36, color=COLORS[0], label="went on", zorder=2)
-    axes.scatter(lower_bounds[best], scores[best], s=110, facecolor="none", edgecolor=COLORS[1], linewidth=2,
-                 label="chosen (labels not seen)", zorder=3)  # fmt: skip
+    axes.scatter(
+        lower_bounds[best],
+        scores[best],
+        s=110,
+        facecolor="none",
+        edgecolor=COLORS[1],
+        linewidth=2,
+        label="chosen (labels not seen)",
+        zorder=3,
+    )
     quiet_axes(
         axes,
         "does the likelihood choose well?",
@@ -170,16 +178,20 @@ def draw_embedding(points: np.ndarray, clusters: np.ndarray, names: Sequence[str
         cloud = points[clusters == k]
         if len(cloud) < 3:
             continue
-        centre = cloud.mean(axis=0)
+        center = cloud.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov(cloud.T))
         angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
         width, height = 4 * np.sqrt(np.maximum(values[::-1], 0))
-        axes.add_patch(Ellipse(centre, width, height, angle=angle, fill=False, color=color, linewidth=1.6))
+        axes.add_patch(Ellipse(center, width, height, angle=angle, fill=False, color=color, linewidth=1.6))
         box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": color, "alpha": 0.85}
         place = {"ha": "center", "va": "center", "bbox": box}
-        axes.text(*centre, name, color=color, fontsize=13, weight="bold", **place)
-    quiet_axes(axes, "clusters in two discriminative directions (2-sigma ellipses)",
-               "first direction", "second direction")  # fmt: skip
+        axes.text(*center, name, color=color, fontsize=13, weight="bold", **place)
+    quiet_axes(
+        axes,
+        "clusters in two discriminative directions (2-sigma ellipses)",
+        "first direction",
+        "second direction",
+    )
     return figure
 
 
@@ -229,6 +241,10 @@ def draw_merge_tree(steps: Sequence[MergeStep], groups: np.ndarray, names: Seque
         place[step.first], height[step.first] = (left + right) / 2, float(number)
     ends = np.cumsum(np.bincount(groups))
     axes.set_xticks(ends - (np.bincount(groups) + 1) / 2, names)
-    quiet_axes(axes, f"{len(groups)} components merged to {len(ends)} clusters",
-               "matched digit of the cluster", "merge number")  # fmt: skip
+    quiet_axes(
+        axes,
+        f"{len(groups)} components merged to {len(ends)} clusters",
+        "matched digit of the cluster",
+        "merge number",
+    )
     return figure

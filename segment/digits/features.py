@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segment.digits.normalise import FRAME
+from segment.digits.normalize import FRAME
 from segment.digits.scattering import SIZE, scatter
 from segment.errors import DataError
 from segment.kernels.warp import warp_affine
@@ -33,18 +33,18 @@ class Geometry:
 
     Attributes
     ----------
-    centres : (n, 2) float64 ndarray, centre of mass (row, column)
+    centers : (n, 2) float64 ndarray, center of mass (row, column)
     slants : (n,) float64 ndarray, columns a row that the ink leans to the right
     spreads : (n, 2) float64 ndarray, standard deviation of the upright ink along rows and columns
     """
 
-    centres: np.ndarray
+    centers: np.ndarray
     slants: np.ndarray
     spreads: np.ndarray
 
 
 def measure(images: np.ndarray) -> Geometry:
-    """Measure centre, slant and spread of every image (a blank one gets the frame's centre)."""
+    """Measure center, slant and spread of every image (a blank one gets the frame's center)."""
     ink = images.astype(np.float64)
     rows, columns = np.arange(ink.shape[1]), np.arange(ink.shape[2])
     mass = ink.sum(axis=(1, 2))
@@ -71,7 +71,7 @@ def _warp(images: np.ndarray, geometry: Geometry, scales: np.ndarray, size: int)
     matrices = np.zeros((len(images), 2, 2))
     matrices[:, 0, 0], matrices[:, 1, 1] = scales[:, 0], scales[:, 1]
     matrices[:, 1, 0] = geometry.slants * scales[:, 0]
-    offsets = geometry.centres - matrices.sum(axis=2) * ((size - 1) / 2)
+    offsets = geometry.centers - matrices.sum(axis=2) * ((size - 1) / 2)
     warped = np.empty((len(images), size, size), np.float32)
     warp_affine(images, matrices, offsets, warped)
     return warped

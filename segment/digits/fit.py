@@ -26,7 +26,7 @@ SECOND_ROWS = 20_000
 SHORT_RUN_TOL, SHORT_RUN_STEPS = 2e-3, 30
 # Shorter k-means gives as good starts as one that has converged.
 KMEANS_STEPS = 5
-# On these leading axes, and strongly regularised, the likelihood is compared: in more of them, or with a weak
+# On these leading axes, and strongly regularized, the likelihood is compared: in more of them, or with a weak
 # reg_covar, it prefers optima that split the ones and merge 4 with 9 (pixels: .68 in place of .77).
 START_FEATURES = 30
 START_REG_COVAR = 0.1
@@ -148,9 +148,12 @@ def mixture_of_labels(
 ) -> Parameters:
     """Return the mixture that has one component for each cluster, estimated from hard labels."""
     return parameters_from_responsibilities(
-        Samples.of(X), labels[:, None] == np.arange(n_clusters), covariance_type=covariance_type,
-        reg_covar=FINAL_REG_COVAR, covariance_shrinkage=FINAL_SHRINKAGE,
-    )  # fmt: skip
+        Samples.of(X),
+        labels[:, None] == np.arange(n_clusters),
+        covariance_type=covariance_type,
+        reg_covar=FINAL_REG_COVAR,
+        covariance_shrinkage=FINAL_SHRINKAGE,
+    )
 
 
 class _Race:
@@ -180,7 +183,7 @@ class _Race:
         more = self._part(np.sort(order[: max(SECOND_ROWS, len(rows))]), START_FEATURES)
 
         def first(generator: np.random.Generator) -> EMResult[Parameters]:
-            # Not standardised: small axes hold little of a digit and would count as much as the first.
+            # Not standardized: small axes hold little of a digit and would count as much as the first.
             return self._short_run(few, kmeans(few, self.n_components, generator, KMEANS_STEPS)[1])
 
         def second(run: int) -> EMResult[Parameters]:
@@ -209,9 +212,11 @@ class _Race:
 
     def _short_run(self, samples: Samples, labels: np.ndarray) -> EMResult[Parameters]:
         start = parameters_from_responsibilities(
-            samples, labels[:, None] == np.arange(self.n_components),
-            covariance_type=self.covariance_type, reg_covar=START_REG_COVAR,
-        )  # fmt: skip
+            samples,
+            labels[:, None] == np.arange(self.n_components),
+            covariance_type=self.covariance_type,
+            reg_covar=START_REG_COVAR,
+        )
         model = GaussianModel(
             samples, self.n_components, self.covariance_type, reg_covar=START_REG_COVAR, n_jobs=1
         )

@@ -1,8 +1,8 @@
-"""Refine a clustering on the neighbour graph: whiten, connect, cut, vote.
+"""Refine a clustering on the neighbor graph: whiten, connect, cut, vote.
 
 A mixture of ten Gaussians cannot bend around a class: it gives hooked 9s to the 3s as one block. The graph of
-exact nearest neighbours, in a space whitened by the mixture's own labels, follows the classes' shapes, and
-its normalised cut moves such blocks as a whole. No true label is used.
+exact nearest neighbors, in a space whitened by the mixture's own labels, follows the classes' shapes, and
+its normalized cut moves such blocks as a whole. No true label is used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from segment.errors import DataError
-from segment.kernels.neighbours import update_neighbours
+from segment.kernels.neighbors import update_neighbors
 from segment.parallel import block_ranges, map_blocks, single_threaded_blas
 
 N_NEIGHBOURS = 10
@@ -36,11 +36,11 @@ class Refinement:
     ----------
     labels : (n,) int32 ndarray
     support : (n,) float32 ndarray
-        Share of each sample's neighbours that have its label.
+        Share of each sample's neighbors that have its label.
     cut : float
-        Normalised cut of the labels before the vote (0: no edge between clusters).
+        Normalized cut of the labels before the vote (0: no edge between clusters).
     eigenvalues : (n_clusters + 1,) float64 ndarray
-        Largest eigenvalues of the normalised affinity; a gap after the last cluster's speaks for the number.
+        Largest eigenvalues of the normalized affinity; a gap after the last cluster's speaks for the number.
     """
 
     labels: np.ndarray
@@ -52,7 +52,7 @@ class Refinement:
 def refine(
     X: np.ndarray, labels: np.ndarray, n_clusters: int, *, random_state: int = 0, n_jobs: int | None = None
 ) -> Refinement:
-    """Move whole blocks of samples to where their neighbours are.
+    """Move whole blocks of samples to where their neighbors are.
 
     Parameters
     ----------
@@ -72,16 +72,16 @@ def refine(
     """
     if len(X) <= max(N_NEIGHBOURS, n_clusters + 1):
         raise DataError(
-            f"{len(X)} samples are too few for a graph of {N_NEIGHBOURS} neighbours and {n_clusters} "
+            f"{len(X)} samples are too few for a graph of {N_NEIGHBOURS} neighbors and {n_clusters} "
             "clusters; try --refine none"
         )
     white = whiten(X, labels)
-    neighbours = nearest_neighbours(white, N_NEIGHBOURS, groups=labels, n_jobs=n_jobs)
-    graph = neighbour_graph(neighbours)
-    eigenvalues, vectors = normalised_eigenvectors(graph, n_clusters + 1, random_state)
+    neighbors = nearest_neighbors(white, N_NEIGHBOURS, groups=labels, n_jobs=n_jobs)
+    graph = neighbor_graph(neighbors)
+    eigenvalues, vectors = normalized_eigenvectors(graph, n_clusters + 1, random_state)
     cut_labels = _kmeans_of_rows(vectors[:, :n_clusters], labels, n_clusters, random_state)
     voted = vote(graph, cut_labels, n_clusters)
-    cut = normalised_cut(graph, cut_labels, n_clusters)
+    cut = normalized_cut(graph, cut_labels, n_clusters)
     return Refinement(voted, support(graph, voted, n_clusters), cut, eigenvalues)
 
 
@@ -101,10 +101,10 @@ def whiten(X: np.ndarray, labels: np.ndarray) -> np.ndarray:
     total = np.zeros((d, d))
     for label in np.unique(labels):
         rows = X[labels == label]
-        centre = rows.mean(axis=0, dtype=np.float64)
-        deviations = rows - centre.astype(np.float32)
+        center = rows.mean(axis=0, dtype=np.float64)
+        deviations = rows - center.astype(np.float32)
         within += deviations.T @ deviations
-        total += len(rows) * np.outer(centre - mean, centre - mean)
+        total += len(rows) * np.outer(center - mean, center - mean)
     total = (total + within) / n
     ridge = WITHIN_SHRINKAGE * np.trace(total) / d
     if ridge == 0:
@@ -117,7 +117,7 @@ def whiten(X: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (X - mean.astype(np.float32)) @ transform
 
 
-def nearest_neighbours(
+def nearest_neighbors(
     X: np.ndarray, k: int, *, groups: np.ndarray | None = None, n_jobs: int | None = None
 ) -> np.ndarray:
     """Find the exact `k` nearest other rows of every row (Euclidean).
@@ -142,7 +142,7 @@ def nearest_neighbours(
     rows = np.ascontiguousarray(X[order], np.float32)
     leading = rows[:, :BOUND_AXES]
     norms = np.einsum("ij,ij->i", leading, leading)
-    # A little less than the bound, so that rounding in the product never rejects a true neighbour.
+    # A little less than the bound, so that rounding in the product never rejects a true neighbor.
     slack = np.float32(1e-5) * norms.max(initial=0)
     left = np.hstack([-2 * leading, np.ones((n, 1), np.float32)])
     right = np.ascontiguousarray(np.hstack([leading, norms[:, None] - 2 * slack]).T)
@@ -155,27 +155,27 @@ def nearest_neighbours(
         indices = np.full((stop - start, k), -1, np.int32)
         for first, last in sorted(tiles, key=lambda tile: (abs(tile[0] + REFERENCE_ROWS // 2 - start), tile)):
             bounds = left[start:stop] @ right[:, first:last]
-            update_neighbours(bounds, queries[start:stop], rows[first:last], start, first, distances, indices)
+            update_neighbors(bounds, queries[start:stop], rows[first:last], start, first, distances, indices)
         return indices
 
     with single_threaded_blas():
         found = np.concatenate(map_blocks(search, block_ranges(n, QUERY_ROWS), n_jobs))
-    neighbours = np.empty((n, k), np.int32)
-    neighbours[order] = order[found]
-    return neighbours
+    neighbors = np.empty((n, k), np.int32)
+    neighbors[order] = order[found]
+    return neighbors
 
 
-def neighbour_graph(neighbours: np.ndarray) -> Any:
-    """Return the symmetric (n, n) affinity: 2 for mutual neighbours, 1 for one-sided ones."""
+def neighbor_graph(neighbors: np.ndarray) -> Any:
+    """Return the symmetric (n, n) affinity: 2 for mutual neighbors, 1 for one-sided ones."""
     from scipy.sparse import csr_array
 
-    n, k = neighbours.shape
+    n, k = neighbors.shape
     starts = np.arange(0, n * k + 1, k)
-    directed = csr_array((np.ones(n * k, np.float32), neighbours.ravel(), starts), shape=(n, n))
+    directed = csr_array((np.ones(n * k, np.float32), neighbors.ravel(), starts), shape=(n, n))
     return (directed + directed.T).tocsr()
 
 
-def normalised_eigenvectors(graph: Any, count: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+def normalized_eigenvectors(graph: Any, count: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the `count` largest eigenvalues of D^-1/2 A D^-1/2, falling, and their vectors (n, count)."""
     from scipy.sparse import diags_array
     from scipy.sparse.linalg import eigsh
@@ -194,9 +194,9 @@ def normalised_eigenvectors(graph: Any, count: int, random_state: int) -> tuple[
 def _kmeans_of_rows(
     vectors: np.ndarray, labels: np.ndarray, n_clusters: int, random_state: int
 ) -> np.ndarray:
-    """Cluster the rows of the eigenvectors, each scaled to length one, from the centres of `labels` on.
+    """Cluster the rows of the eigenvectors, each scaled to length one, from the centers of `labels` on.
 
-    From random centres, MNIST comes out the same, but small sets are cut along their writers.
+    From random centers, MNIST comes out the same, but small sets are cut along their writers.
     """
     from sklearn.cluster import KMeans
 
@@ -206,8 +206,8 @@ def _kmeans_of_rows(
     if counts.min() == 0:
         model = KMeans(n_clusters, n_init=10, random_state=random_state)
     else:
-        centres = _one_hot(labels, n_clusters).T @ rows / counts[:, None]
-        model = KMeans(n_clusters, n_init=1, init=centres.astype(rows.dtype))
+        centers = _one_hot(labels, n_clusters).T @ rows / counts[:, None]
+        model = KMeans(n_clusters, n_init=1, init=centers.astype(rows.dtype))
     return model.fit(rows).labels_.astype(np.int32)
 
 
@@ -215,7 +215,7 @@ def _one_hot(labels: np.ndarray, n_clusters: int) -> np.ndarray:
     return np.eye(n_clusters, dtype=np.float32)[labels]
 
 
-def normalised_cut(graph: Any, labels: np.ndarray, n_clusters: int) -> float:
+def normalized_cut(graph: Any, labels: np.ndarray, n_clusters: int) -> float:
     """Return the sum over clusters of the share of their edges that leave them."""
     members = _one_hot(labels, n_clusters)
     links = (members.T @ (graph @ members)).astype(np.float64)
@@ -225,7 +225,7 @@ def normalised_cut(graph: Any, labels: np.ndarray, n_clusters: int) -> float:
 
 
 def vote(graph: Any, labels: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Let every sample take the label that weighs most among its neighbours and itself, a few rounds."""
+    """Let every sample take the label that weighs most among its neighbors and itself, a few rounds."""
     for _ in range(VOTE_ROUNDS):
         members = _one_hot(labels, n_clusters)
         labels = (graph @ members + np.float32(OWN_VOTE) * members).argmax(axis=1).astype(np.int32)
@@ -233,6 +233,6 @@ def vote(graph: Any, labels: np.ndarray, n_clusters: int) -> np.ndarray:
 
 
 def support(graph: Any, labels: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Return the share of each sample's neighbours that have its label, (n,) float32."""
+    """Return the share of each sample's neighbors that have its label, (n,) float32."""
     shares = graph @ _one_hot(labels, n_clusters)
     return shares[np.arange(len(labels)), labels] / shares.sum(axis=1)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from segment.digits.features import FeatureModel
-from segment.digits.normalise import to_frame
+from segment.digits.normalize import to_frame
 from segment.errors import ModelError
 from segment.mixture.expectation import responsibilities
 from segment.mixture.parameters import Parameters

@@ -9,7 +9,7 @@ import numpy as np
 
 from segment.digits.digit_set import as_uint8
 from segment.digits.idx import looks_like_idx, read_idx
-from segment.digits.normalise import ink_on_dark, normalise, to_frame
+from segment.digits.normalize import ink_on_dark, normalize, to_frame
 from segment.errors import DatasetError
 
 
@@ -20,7 +20,7 @@ def read_new_images(path: str | os.PathLike[str]) -> np.ndarray:
     -------
     (n, 28, 28) uint8 ndarray
         Ink bright; dark ink on paper is inverted. IDX images of 28 x 28 keep their place; all others are
-        scaled to a box of 20 x 20 and centred by mass, as MNIST was.
+        scaled to a box of 20 x 20 and centered by mass, as MNIST was.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def read_new_images(path: str | os.PathLike[str]) -> np.ndarray:
         if images.ndim != 3:
             raise DatasetError(f"{path}: IDX of shape {images.shape}, expected (n, rows, columns) images")
         return to_frame(np.array([ink_on_dark(image) for image in as_uint8(images, str(path))]))
-    return normalise(ink_on_dark(_read_gray(path)))[None]
+    return normalize(ink_on_dark(_read_gray(path)))[None]
 
 
 def _read_gray(path: Path) -> np.ndarray:

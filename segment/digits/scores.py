@@ -21,7 +21,7 @@ class Scores:
     purity : float
         The same with every cluster given its most frequent class (many to one).
     nmi, ari : float
-        Normalised mutual information (arithmetic mean), adjusted Rand index.
+        Normalized mutual information (arithmetic mean), adjusted Rand index.
     recall, precision : (n_classes,) float64 ndarray
         By class; NaN for a class without samples, or that no sample was given.
     mapping : (n_clusters,) int64 ndarray

@@ -20,7 +20,7 @@ from segment.style import save_figure
 EXAMPLES = 6
 
 
-def summarise(
+def summarize(
     clustering: DigitClustering, settings: DigitSettings, *, split: str, seconds: dict[str, float]
 ) -> dict[str, Any]:
     """Return what `digits.json` holds. Without labels, the scores are None.
@@ -52,7 +52,7 @@ def summarise(
         }
     if clustering.refinement is not None:
         summary["graph"] = {
-            "normalised_cut": clustering.refinement.cut,
+            "normalized_cut": clustering.refinement.cut,
             "eigenvalues": clustering.refinement.eigenvalues,
         }
     sizes = np.bincount(clustering.labels, minlength=clustering.n_clusters)
@@ -177,7 +177,7 @@ def _examples(clustering: DigitClustering, names: list[str]) -> Iterator[tuple[s
     own = clustering.posterior[np.arange(len(labels)), labels]
     density = score_samples(clustering.features, clustering.model.parameters)
     density += np.log(np.maximum(own, np.finfo(float).tiny))
-    doubt = "share of neighbours that agree" if clustering.refinement is not None else "posterior"
+    doubt = "share of neighbors that agree" if clustering.refinement is not None else "posterior"
     for k in sorted(range(len(names)), key=lambda k: names[k]):
         rows = np.flatnonzero(labels == k)
         typical = rows[np.argsort(-density[rows], kind="stable")[:EXAMPLES]]

@@ -21,7 +21,7 @@ ALIKE = 1 / 16
 
 @kernel
 def absorb_small(labels, colors, n_labels, smallest, target):
-    """Join each region below `smallest` pixels to the neighbour of closest mean color, smallest first.
+    """Join each region below `smallest` pixels to the neighbor of closest mean color, smallest first.
 
     IN labels (M, N) int32; colors (M, N, 3) float32. OUT target (n_labels,) int64: the region each becomes.
     """

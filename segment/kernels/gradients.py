@@ -1,6 +1,6 @@
 """Structure tensors of smoothed fields: the two passes of a separable derivative of a Gaussian.
 
-Rows are flattened to (N * K,), so that every inner loop runs over contiguous numbers and vectorises.
+Rows are flattened to (N * K,), so that every inner loop runs over contiguous numbers and vectorizes.
 """
 
 from __future__ import annotations

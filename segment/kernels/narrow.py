@@ -1,7 +1,7 @@
-"""EM kernels for few features (colors and other narrow samples), vectorised across samples.
+"""EM kernels for few features (colors and other narrow samples), vectorized across samples.
 
 A chunk of samples is walked in blocks of `BLOCK`, turned feature-major so that every inner loop runs
-over consecutive samples and LLVM vectorises it; a block and its log densities stay in the first- and
+over consecutive samples and LLVM vectorizes it; a block and its log densities stay in the first- and
 second-level cache. Responsibilities exist for one block at a time and are reduced to moments about the
 current means.
 
@@ -9,7 +9,7 @@ Measured on one core (AVX2, 3.5 GHz), nanoseconds a sample and component, D = 3,
 
 * 3.5 as it stands; of that 1.0 densities, 1.3 exponentials, 1.1 moments.
 * 7.3 with everything in one function: LLVM gave up on the aliasing checks. One small function a loop
-  is what lets each loop be vectorised.
+  is what lets each loop be vectorized.
 * `math.exp` instead of `_exp`: 9 more, since the call keeps the loop scalar. Estrin's scheme saved
   0.2 in `_exp` and cost an ulp: rejected.
 * Blocks of 128 and 512 samples: within 3 % of 256.
@@ -225,7 +225,7 @@ def _exponentiate(log_density, largest, n, total):
 
 
 @kernel(fastmath=_SUMS)
-def _normalise(sample_weight, start, n, largest, total):
+def _normalize(sample_weight, start, n, largest, total):
     """Return the block's log-likelihood; total INOUT becomes sample_weight / total."""
     log_likelihood = 0.0
     for i in range(n):
@@ -237,7 +237,7 @@ def _normalise(sample_weight, start, n, largest, total):
 
 @kernel
 def _posterior(log_density, n, largest, total):
-    """Turn the block's log densities (K, BLOCK) INOUT into shares before normalisation.
+    """Turn the block's log densities (K, BLOCK) INOUT into shares before normalization.
 
     `largest` starts at the lowest finite number, not at -inf: a sample that no component can explain
     then gets responsibilities of zero instead of NaN, and a log-likelihood of about -1.8e308.
@@ -361,7 +361,7 @@ def accumulate_full(X, sample_weight, log_scales, means, factors, counts, first,
     X : IN (n, D) float32 or float64
     sample_weight : IN (n,) float64
     log_scales : IN (K,) float64
-        Log weight plus log normalising constant; -inf for an empty component.
+        Log weight plus log normalizing constant; -inf for an empty component.
     means : IN (K, D) float64
     factors : IN (K, D, D) float64
         Inverse Cholesky factors, lower triangular.
@@ -383,7 +383,7 @@ def accumulate_full(X, sample_weight, log_scales, means, factors, counts, first,
         for k in range(K):
             _density_full(x, n, log_scales[k], means[k], factors[k], d, y, shares[k])
         _posterior(shares, n, largest, total)
-        log_likelihood += _normalise(sample_weight, start, n, largest, total)
+        log_likelihood += _normalize(sample_weight, start, n, largest, total)
         for k in range(K):
             _moments_full(x, n, means[k], shares[k], total, d, y, k, counts, first, second)
     return log_likelihood
@@ -402,7 +402,7 @@ def accumulate_full_3(X, sample_weight, log_scales, means, factors, counts, firs
         for k in range(K):
             _density_3(x0, x1, x2, n, log_scales[k], means[k], factors[k], shares[k])
         _posterior(shares, n, largest, total)
-        log_likelihood += _normalise(sample_weight, start, n, largest, total)
+        log_likelihood += _normalize(sample_weight, start, n, largest, total)
         for k in range(K):
             _moments_3(x0, x1, x2, n, means[k], shares[k], total, k, counts, first, second)
     return log_likelihood
@@ -421,7 +421,7 @@ def accumulate_diag(X, sample_weight, log_scales, means, factors, counts, first,
         for k in range(K):
             _density_diag(x, n, log_scales[k], means[k], factors[k], y, shares[k])
         _posterior(shares, n, largest, total)
-        log_likelihood += _normalise(sample_weight, start, n, largest, total)
+        log_likelihood += _normalize(sample_weight, start, n, largest, total)
         for k in range(K):
             _moments_diag(x, n, means[k], shares[k], total, d, y, k, counts, first, second)
     return log_likelihood
@@ -469,7 +469,7 @@ def densities_diag(X, log_scales, means, factors, out):
 
 
 @kernel
-def normalise_rows(log_densities, scores):
+def normalize_rows(log_densities, scores):
     """Turn weighted log densities into responsibilities. log_densities INOUT (n, K); scores OUT (n,)."""
     K = log_densities.shape[1]
     for i in range(log_densities.shape[0]):

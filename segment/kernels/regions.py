@@ -36,7 +36,7 @@ LEAF = JUNCTION + 1  # the four contrasts of the two leaves
 PRIOR = LEAF + 4  # leaf model: probability of a boundary, and its square
 ARC_COLUMNS = PRIOR + 2
 
-# Standardised features of a cost are kept within this many standard deviations.
+# Standardized features of a cost are kept within this many standard deviations.
 FARTHEST = 4.0
 
 # Variance (Lab units squared) added to a region's colors when they are compared.
@@ -307,7 +307,7 @@ def arc_costs(features, quadratic, costs):
 
 @kernel
 def merge_until(graph, quadratic, n_regions, n_stop, merges, costs):
-    """Merge the two neighbours of least cost, again and again, until `n_stop` regions are left.
+    """Merge the two neighbors of least cost, again and again, until `n_stop` regions are left.
 
     INOUT graph; IN quadratic, n_regions (now); OUT merges (n, 2) int64: the region kept and the one that
     joins it, costs (n,) float64. Returns how many merges were done.

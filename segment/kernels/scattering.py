@@ -1,4 +1,4 @@
-"""The two pointwise steps between the Fourier transforms of a scattering network, fused and vectorised."""
+"""The two pointwise steps between the Fourier transforms of a scattering network, fused and vectorized."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Connected regions of a label map, and the merging of small ones into their neighbours."""
+"""Connected regions of a label map, and the merging of small ones into their neighbors."""
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def label_regions(labels, regions):
 
 @kernel
 def borders_of_small(regions, small, pairs):
-    """List the pairs of neighbouring regions of which at least one is small.
+    """List the pairs of neighboring regions of which at least one is small.
 
     regions IN (M, N) int32; small IN (R,) bool; pairs OUT (p, 2) int32. Returns how many there are; only the
     first p are written.
@@ -77,7 +77,7 @@ def borders_of_small(regions, small, pairs):
 
 @kernel
 def _offer(a, b, sizes, sums, least, distances, nearest):
-    """Offer region b to the small region a as its most similar neighbour."""
+    """Offer region b to the small region a as its most similar neighbor."""
     if sizes[a] < least:
         distance = 0.0
         for c in range(sums.shape[1]):
@@ -90,12 +90,12 @@ def _offer(a, b, sizes, sums, least, distances, nearest):
 
 @kernel
 def merge_small(pairs, sizes, sums, least, parents):
-    """Merge regions smaller than `least` into the neighbour of the most similar mean color.
+    """Merge regions smaller than `least` into the neighbor of the most similar mean color.
 
     Parameters
     ----------
     pairs : IN (p, 2) int32
-        Neighbouring regions.
+        Neighboring regions.
     sizes, sums : INOUT (R,) float64, (R, D) float64
         Area and sum of colors; those of a merged region pass to the larger of the two.
     least : float

@@ -204,8 +204,9 @@ def _finish(block, tail_factors, offsets, scratch, bounds):
     finish_bounds(scratch.tails, offsets, scratch.rows, starts, bounds)
 
 
-def accumulate_full_wide(X, sample_weight, log_scales, origin, means, head_factors, tail_factors, offsets,
-                         counts, first, second):  # fmt: skip
+def accumulate_full_wide(
+    X, sample_weight, log_scales, origin, means, head_factors, tail_factors, offsets, counts, first, second
+):
     """Fused E-step and moments of one chunk, full covariances, many features.
 
     Rows and means are taken about an origin near the data: the products of a row and of a mean with the
@@ -216,7 +217,7 @@ def accumulate_full_wide(X, sample_weight, log_scales, origin, means, head_facto
     X : IN (n, D) float32 or float64
     sample_weight : IN (n,) float64
     log_scales : IN (K,) float64
-        Log weight plus log normalising constant; -inf for an empty component.
+        Log weight plus log normalizing constant; -inf for an empty component.
     origin : IN (D,), dtype of X
     means : IN (K, D) float64
         The means less the origin.

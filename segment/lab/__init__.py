@@ -46,14 +46,16 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("four-gaussians", "Four Gaussians", "Does a mixture recover what the data came from?"),
         _experiment("mouse", "The mouse", "Where does k-means fail, and EM not?"),
         _experiment(
-            "single-or-mixture", "One Gaussian or two",
-            "What does a likelihood compare, and what does EM climb?", own_figures=True,
+            "single-or-mixture",
+            "One Gaussian or two",
+            "What does a likelihood compare, and what does EM climb?",
+            own_figures=True,
         ),
         _experiment("peppered-moths", "Peppered moths", "Does EM need Gaussians?"),
         _experiment("five-points", "Five points by hand", "What does one step of EM compute?"),
         _experiment("iris", "Iris", "Is the highest likelihood always the answer?"),
     )
-}  # fmt: skip
+}
 
 
 def experiment(name: str) -> Experiment:

@@ -65,9 +65,16 @@ def fit_pairs(
     def fit(rows: tuple[int, int]) -> None:
         part = slice(*rows)
         basin.fit_pairs(
-            x, weights[part], means[part], variances[part], reg, tol, max_iter, log_likelihoods[part],
+            x,
+            weights[part],
+            means[part],
+            variances[part],
+            reg,
+            tol,
+            max_iter,
+            log_likelihoods[part],
             n_iter[part],
-        )  # fmt: skip
+        )
 
     map_blocks(fit, block_ranges(n, _STARTS), n_jobs)
     both = np.stack([weights, 1.0 - weights], axis=1)

@@ -57,8 +57,13 @@ def run(random_state: int = 0) -> FivePoints:
                 close(f"first responsibility of component 1 for x = {x:g}", share, golden, 0.0005)
                 for x, share, golden in zip(X[:, 0], shares[0], GOLDEN, strict=True)
             ),
-            close("largest difference from 1 / (1 + exp(2 (x - 3)))",
-                  float(np.abs(shares[0] - formula).max()), 0.0, 1e-12, ".1e"),
+            close(
+                "largest difference from 1 / (1 + exp(2 (x - 3)))",
+                float(np.abs(shares[0] - formula).max()),
+                0.0,
+                1e-12,
+                ".1e",
+            ),
             never_falls(trace),
         ),
         findings=(
@@ -72,7 +77,7 @@ def run(random_state: int = 0) -> FivePoints:
         ),
         trace=trace,
         shares=shares,
-    )  # fmt: skip
+    )
 
 
 def _moments(trace: Trace[Parameters]) -> list[int]:
@@ -90,15 +95,24 @@ def _responsibilities_table(shares: np.ndarray, trace: Trace[Parameters]) -> Tab
 
 def _parameters_table(trace: Trace[Parameters]) -> Table:
     columns = (
-        Column("iteration", "d"), Column("mean 1", ".4f"), Column("mean 2", ".4f"),
-        Column("variance 1", ".4f"), Column("variance 2", ".4f"), Column("weight 1", ".4f"),
+        Column("iteration", "d"),
+        Column("mean 1", ".4f"),
+        Column("mean 2", ".4f"),
+        Column("variance 1", ".4f"),
+        Column("variance 2", ".4f"),
+        Column("weight 1", ".4f"),
         Column("log-likelihood", ".4f"),
-    )  # fmt: skip
+    )
     rows = tuple(
-        (i, *trace.at(i).means[:, 0], *trace.at(i).covariances[:, 0, 0], trace.at(i).weights[0],
-         trace.log_likelihoods[i])
+        (
+            i,
+            *trace.at(i).means[:, 0],
+            *trace.at(i).covariances[:, 0, 0],
+            trace.at(i).weights[0],
+            trace.log_likelihoods[i],
+        )
         for i in _moments(trace)
-    )  # fmt: skip
+    )
     return Table("five_points_parameters", "Five points: parameters by iteration.", columns, rows)
 
 
@@ -130,7 +144,11 @@ def draw_steps(result: FivePoints) -> Any:
         below.bar(X[:, 0], shares, color=COLORS[0], width=0.7)
         below.bar(X[:, 0], 1 - shares, bottom=shares, color=COLORS[1], width=0.7)
         below.set_xticks(X[:, 0])
-        quiet_axes(above, "start" if iteration == 0 else f"iteration {iteration}",
-                   "", "density" if column == 0 else "")  # fmt: skip
+        quiet_axes(
+            above,
+            "start" if iteration == 0 else f"iteration {iteration}",
+            "",
+            "density" if column == 0 else "",
+        )
         quiet_axes(below, "", "x", "responsibility" if column == 0 else "")
     return figure

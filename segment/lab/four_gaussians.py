@@ -23,11 +23,15 @@ N_SAMPLES = 400
 TRUTH = Parameters(
     np.array([0.3, 0.25, 0.25, 0.2]),
     np.array([[-3.0, 0.0], [3.0, 0.5], [0.0, 3.5], [0.0, -3.5]]),
-    np.array([
-        [[1.0, 0.6], [0.6, 1.0]], [[0.6, -0.3], [-0.3, 1.2]], [[1.8, 0.0], [0.0, 0.3]],
-        [[1.4, -0.5], [-0.5, 0.5]],
-    ]),
-)  # fmt: skip
+    np.array(
+        [
+            [[1.0, 0.6], [0.6, 1.0]],
+            [[0.6, -0.3], [-0.3, 1.2]],
+            [[1.8, 0.0], [0.0, 0.3]],
+            [[1.4, -0.5], [-0.5, 0.5]],
+        ]
+    ),
+)
 FRAMES = (0, 1, 5)
 N_STARTS = 10
 TOL = 1e-9
@@ -133,7 +137,7 @@ def _checks(trace: Trace[Parameters], agreed: Agreement, errors: StandardErrors)
         at_most("covariances off the truth, in standard errors", float(off[12:].max()), 4.0, ".2f"),
         at_least("adjusted Rand index", agreed.ari, 0.9),
         never_falls(trace),
-    )  # fmt: skip
+    )
 
 
 def pictures(result: FourGaussians) -> tuple[Picture, ...]:

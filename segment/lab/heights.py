@@ -38,7 +38,7 @@ GRID = (48, 100.0, 220.0)
 N_DATA_SETS = 200
 
 # Nats by which one optimum must lie below another to be a different, worse one, and the standard deviation
-# (cm) below which a component describes a few neighbouring heights and no group of people.
+# (cm) below which a component describes a few neighboring heights and no group of people.
 WORSE = 0.01
 NARROW = 2.0
 
@@ -85,10 +85,12 @@ class Heights(Outcome):
 def draw_heights(rng: np.random.Generator) -> np.ndarray:
     """Draw 600 heights of men, then 400 of women, in cm."""
     deviations = np.sqrt(TRUTH.covariances.ravel())
-    return np.concatenate([
-        rng.normal(mean, deviation, count)
-        for mean, deviation, count in zip(TRUTH.means.ravel(), deviations, COUNTS, strict=True)
-    ])  # fmt: skip
+    return np.concatenate(
+        [
+            rng.normal(mean, deviation, count)
+            for mean, deviation, count in zip(TRUTH.means.ravel(), deviations, COUNTS, strict=True)
+        ]
+    )
 
 
 def starting_means(heights: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -237,15 +239,20 @@ def _speed_table(plain: dict[str, Trace[Parameters]], accelerated: dict[str, Tra
     rows = tuple(
         (
             "emEM (own)" if name == "own" else name,
-            plain[name].result.n_evaluations, plain[name].log_likelihoods[-1],
-            accelerated[name].result.n_evaluations, accelerated[name].log_likelihoods[-1],
+            plain[name].result.n_evaluations,
+            plain[name].log_likelihoods[-1],
+            accelerated[name].result.n_evaluations,
+            accelerated[name].log_likelihoods[-1],
         )
         for name in plain
-    )  # fmt: skip
+    )
     columns = (
-        Column("start"), Column("E-steps, plain EM", "d"), Column("log-likelihood, plain EM", ".3f"),
-        Column("E-steps, SQUAREM", "d"), Column("log-likelihood, SQUAREM", ".3f"),
-    )  # fmt: skip
+        Column("start"),
+        Column("E-steps, plain EM", "d"),
+        Column("log-likelihood, plain EM", ".3f"),
+        Column("E-steps, SQUAREM", "d"),
+        Column("log-likelihood, SQUAREM", ".3f"),
+    )
     caption = (
         f"E-steps until a step gains less than {TOL:g} nats a sample, plain and accelerated by SQUAREM, and "
         "the log-likelihood reached."
@@ -261,9 +268,11 @@ def _errors_table(errors: dict[str, StandardErrors]) -> Table:
         for i, name in enumerate(first.names)
     )
     columns = (
-        Column("parameter"), Column("truth", ".2f"), Column("estimate", ".3f"),
+        Column("parameter"),
+        Column("truth", ".2f"),
+        Column("estimate", ".3f"),
         *(Column(f"s.e., {name}", ".3f") for name in errors),
-    )  # fmt: skip
+    )
     return Table(
         "heights_errors",
         "Estimates from start A and their standard errors by three methods (means and sd in cm).",
@@ -293,9 +302,12 @@ def _repeats_table(repeats: dict[str, PairFits]) -> Table:
         for name, shares in _shares(repeats).items()
     )
     columns = (
-        Column("start"), Column("lower than A (%)", ".1f"), Column("same optimum as A (%)", ".1f"),
-        Column("higher than A (%)", ".1f"), Column(f"with a component of sd < {NARROW:g} cm (%)", ".1f"),
-    )  # fmt: skip
+        Column("start"),
+        Column("lower than A (%)", ".1f"),
+        Column("same optimum as A (%)", ".1f"),
+        Column("higher than A (%)", ".1f"),
+        Column(f"with a component of sd < {NARROW:g} cm (%)", ".1f"),
+    )
     caption = (
         f"Where each start ends on {N_DATA_SETS} data sets, by its log-likelihood against that of start A."
     )
@@ -336,21 +348,24 @@ def _findings(
     basin: np.ndarray,
 ) -> tuple[str, ...]:
     shares = _shares(repeats)["B"]
-    wide, narrow = sorted(zip(np.sqrt(traces["C"].last.covariances.ravel()), traces["C"].last.weights,
-                              strict=True), reverse=True)  # fmt: skip
+    wide, narrow = sorted(
+        zip(np.sqrt(traces["C"].last.covariances.ravel()), traces["C"].last.weights, strict=True),
+        reverse=True,
+    )
     lost = float((basin < basin.max() - WORSE).mean())
     evaluations = [(plain[n].result.n_evaluations, accelerated[n].result.n_evaluations) for n in plain]
     elsewhere = [
-        name for name in STARTS
+        name
+        for name in STARTS
         if abs(plain[name].log_likelihoods[-1] - accelerated[name].log_likelihoods[-1]) > WORSE
-    ]  # fmt: skip
+    ]
     weight_error = errors["observed information"].errors[0]
     ratio = float(np.median([before / after for before, after in evaluations]))
     return (
         f"Over {N_DATA_SETS} data sets, start B ends in a lower optimum than start A in {shares[0]:.1%}, in "
         f"the same in {shares[1]:.1%} and in a higher one in {shares[2]:.1%}; in "
         f"{_narrow_share(repeats['B']):.1%} (A: {_narrow_share(repeats['A']):.1%}) one of its components is "
-        f"narrower than {NARROW:g} cm: a few neighbouring heights, not a group of people.",
+        f"narrower than {NARROW:g} cm: a few neighboring heights, not a group of people.",
         "C is B with the components' names exchanged, so its two standard deviations differ as B's do: here "
         f"{wide[0]:.2f} cm (weight {wide[1]:.3f}) and {narrow[0]:.2f} cm (weight {narrow[1]:.3f}). A "
         "published table for C prints 0.85 cm for both: an error; by its own table for B the wide one has "

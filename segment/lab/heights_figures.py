@@ -78,8 +78,12 @@ def draw_fits(result: Heights) -> Any:
         draw_densities(axes, grid, trace.last)
         axes.set_ylim(0, top)
         quiet_axes(axes, f"start {name}", "height (cm)")
-    handles = [_line(COLORS[0], "-", GROUPS[0]), _line(COLORS[1], "-", GROUPS[1]), _line(INK, "-", "sum"),
-               _line(FAINT, (0, (4, 3)), "truth (dashed)")]  # fmt: skip
+    handles = [
+        _line(COLORS[0], "-", GROUPS[0]),
+        _line(COLORS[1], "-", GROUPS[1]),
+        _line(INK, "-", "sum"),
+        _line(FAINT, (0, (4, 3)), "truth (dashed)"),
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
 
@@ -96,8 +100,14 @@ def draw_log_likelihoods(result: Heights) -> Any:
     axes = figure.subplots()
     for name, color, style in zip(STARTS, COLORS[2:], ("-", "-", (0, (2, 2))), strict=False):
         values = result.traces[name].log_likelihoods
-        axes.plot(np.arange(1, len(values)), values[1:], color=color, linestyle=style, linewidth=1.8,
-                  label=f"start {name}")  # fmt: skip
+        axes.plot(
+            np.arange(1, len(values)),
+            values[1:],
+            color=color,
+            linestyle=style,
+            linewidth=1.8,
+            label=f"start {name}",
+        )
     axes.set_xscale("log")
     quiet_axes(axes, "", "iteration", "log-likelihood (nats)")
     quiet_legend(axes, loc="lower right")
@@ -128,18 +138,31 @@ def draw_basin(result: Heights) -> Any:
     axes = figure.subplots()
     below = result.basin.max() - result.basin
     image = axes.pcolormesh(
-        result.basin_means, result.basin_means, below, cmap="Blues", vmin=0, shading="nearest",
+        result.basin_means,
+        result.basin_means,
+        below,
+        cmap="Blues",
+        vmin=0,
+        shading="nearest",
         rasterized=True,
-    )  # fmt: skip
+    )
     for name, (first, second) in starting_means(result.heights).items():
-        axes.annotate(name, (second, first), ha="center", va="center", fontsize=10, fontweight="bold",
-                      bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "ec": INK})  # fmt: skip
+        axes.annotate(
+            name,
+            (second, first),
+            ha="center",
+            va="center",
+            fontsize=10,
+            fontweight="bold",
+            bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "ec": INK},
+        )
     bar = figure.colorbar(image, shrink=0.9)
     bar.set_label("nats below the best optimum found", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     axes.set_aspect("equal")
-    quiet_axes(axes, "", "starting mean of the second component (cm)",
-               "starting mean of the first component (cm)")  # fmt: skip
+    quiet_axes(
+        axes, "", "starting mean of the second component (cm)", "starting mean of the first component (cm)"
+    )
     return figure
 
 
@@ -151,8 +174,16 @@ def draw_errors(result: Heights) -> Any:
     panels = figure.subplots(2, 3).T.ravel()
     for i, axes in enumerate(panels):
         for row, found in enumerate(result.errors.values()):
-            axes.errorbar(first.estimates[i], -row, xerr=2 * found.errors[i], color=COLORS[i % 2], fmt="o",
-                          markersize=4, capsize=3, linewidth=1.6)  # fmt: skip
+            axes.errorbar(
+                first.estimates[i],
+                -row,
+                xerr=2 * found.errors[i],
+                color=COLORS[i % 2],
+                fmt="o",
+                markersize=4,
+                capsize=3,
+                linewidth=1.6,
+            )
         axes.axvline(truth[i], color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
         axes.set_ylim(-2.6, 0.6)
         axes.set_yticks([0, -1, -2], result.errors if i < 2 else ["", "", ""])

@@ -89,7 +89,7 @@ class Iris(Outcome):
     Attributes
     ----------
     X, X_test : (120, 4) and (30, 4) float64 ndarrays
-        Standardised by the training part.
+        Standardized by the training part.
     truth, truth_test : (120,) and (30,) int64 ndarrays
     trace : Trace
         From the k-means start; components in the order of the species.
@@ -119,7 +119,7 @@ class Iris(Outcome):
 
 
 def load_split() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the standardised training and test part, and the species of both."""
+    """Return the standardized training and test part, and the species of both."""
     from sklearn.datasets import load_iris
     from sklearn.model_selection import train_test_split
 
@@ -203,9 +203,11 @@ def _fit_table(
         ("best random start, test part", max(starts).test, None, None),
     )
     columns = (
-        Column("fit"), Column("mean log-likelihood", ".3f"), Column("accuracy", ".3f"),
+        Column("fit"),
+        Column("mean log-likelihood", ".3f"),
+        Column("accuracy", ".3f"),
         Column("adjusted Rand index", ".3f"),
-    )  # fmt: skip
+    )
     caption = "Iris, three components with full covariances; best means highest training log-likelihood."
     return Table("iris", caption, columns, rows)
 
@@ -231,7 +233,7 @@ def _checks(
         close("highest training log-likelihood of the random starts", max(starts).train, -1.16, 0.03),
         close("its accuracy", max(starts).accuracy, 0.56, 0.01),
         never_falls(trace),
-    )  # fmt: skip
+    )
 
 
 def _findings(
@@ -251,11 +253,11 @@ def _findings(
         f"Of {len(starts)} random starts {same:.1%} end in the same optimum and {higher:.1%} in higher ones. "
         f"The highest reaches {top.train:.2f} on the training part with {top.accuracy:.0%} accuracy, and "
         f"only {top.test:.2f} on the test part" + (f": {repairs[0]}." if repairs else "."),
-        "Such a likelihood is no estimate but a matter of regularisation: with a hundredth of the reg_covar "
+        "Such a likelihood is no estimate but a matter of regularization: with a hundredth of the reg_covar "
         f"the same start reaches {sharper:.2f}. The highest likelihood is not always the answer; the test "
         "part says so.",
         bics.verdict(),
-    )  # fmt: skip
+    )
 
 
 def pictures(result: Iris) -> tuple[Picture, ...]:
@@ -264,7 +266,7 @@ def pictures(result: Iris) -> tuple[Picture, ...]:
     return (
         Picture(
             "iris_clusters",
-            "Iris in its two petal measurements, standardised: training part (dots) and test part (rings) in "
+            "Iris in its two petal measurements, standardized: training part (dots) and test part (rings) in "
             "the color of their most probable component, with ellipses of two standard deviations; black "
             "crosses are wrong.",
             "Scatter plot of three clusters along a diagonal, a few crosses between two of them.",
@@ -324,8 +326,14 @@ def draw_starts(result: Iris) -> Any:
     for axes, (column, title) in zip(figure.subplots(1, 2), titles, strict=True):
         axes.scatter(starts[:, 0], starts[:, column], s=20, c=FAINT, alpha=0.6, linewidths=0)
         high = starts[:, 0] > here[0] + 0.005
-        axes.scatter(starts[high, 0], starts[high, column], s=24, c=COLORS[1], linewidths=0,
-                     label="higher than from k-means")  # fmt: skip
+        axes.scatter(
+            starts[high, 0],
+            starts[high, column],
+            s=24,
+            c=COLORS[1],
+            linewidths=0,
+            label="higher than from k-means",
+        )
         axes.plot(here[0], here[column], "D", color=COLORS[0], markersize=7, label="k-means start")
         quiet_axes(axes, "", "mean log-likelihood, training part (nats)", title)
     handles, names = figure.axes[0].get_legend_handles_labels()

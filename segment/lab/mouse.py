@@ -119,7 +119,7 @@ def run(random_state: int = 0) -> Mouse:
         kmeans_labels=tuple(labels),
         em=em,
         kmeans=hard,
-    )  # fmt: skip
+    )
 
 
 def _table(
@@ -128,11 +128,17 @@ def _table(
     rows = [
         (name, *(int(n) for n in np.bincount(labels, minlength=3)), scores.accuracy, scores.ari)
         for name, labels, scores in (
-            ("truth", truth, Agreement(1.0, 1.0)), ("k-means", kmeans_labels, hard), ("EM", em_labels, em)
+            ("truth", truth, Agreement(1.0, 1.0)),
+            ("k-means", kmeans_labels, hard),
+            ("EM", em_labels, em),
         )
-    ]  # fmt: skip
-    columns = (Column("method"), *(Column(part, "d") for part in PARTS), Column("accuracy", ".3f"),
-               Column("adjusted Rand index", ".3f"))  # fmt: skip
+    ]
+    columns = (
+        Column("method"),
+        *(Column(part, "d") for part in PARTS),
+        Column("accuracy", ".3f"),
+        Column("adjusted Rand index", ".3f"),
+    )
     return Table("mouse", "The mouse: cluster sizes and agreement with the truth.", columns, tuple(rows))
 
 

@@ -87,12 +87,18 @@ class Table:
         """Return the table as a LaTeX `table` for the package booktabs."""
         alignment = "".join("r" if numeric else "l" for numeric in self.numeric())
         lines = [
-            r"\begin{table}", r"\centering", rf"\caption{{{_escape(self.caption)}}}",
-            rf"\begin{{tabular}}{{{alignment}}}", r"\toprule",
-            " & ".join(_escape(column.title) for column in self.columns) + r" \\", r"\midrule",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_escape(self.caption)}}}",
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            " & ".join(_escape(column.title) for column in self.columns) + r" \\",
+            r"\midrule",
             *(" & ".join(_escape(cell) for cell in row) + r" \\" for row in self.text_rows()),
-            r"\bottomrule", r"\end{tabular}", r"\end{table}",
-        ]  # fmt: skip
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
         return "\n".join(lines) + "\n"
 
 
@@ -107,10 +113,21 @@ def _precise(cell: Any) -> Any:
 
 
 _LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
-    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\N{MINUS SIGN}": "$-$",
-    "\N{MULTIPLICATION SIGN}": r"$\times$", "\N{SUPERSCRIPT TWO}": r"$^2$", "\N{PLUS-MINUS SIGN}": r"$\pm$",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{SUPERSCRIPT TWO}": r"$^2$",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+}
 
 
 def _escape(text: str) -> str:

@@ -59,7 +59,7 @@ class AlleleModel(Model[np.ndarray]):
         phenotypes, shares = self.shares(parameters)
         return float(self.counts @ np.log(phenotypes)), self.counts[SHOWN] * shares
 
-    def maximise(self, moments: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    def maximize(self, moments: np.ndarray, parameters: np.ndarray) -> np.ndarray:
         """Count alleles."""
         return moments @ ALLELE_COUNTS / (2.0 * self.total_weight)
 
@@ -171,10 +171,13 @@ def _iterations_table(trace: Trace[np.ndarray]) -> Table:
         ratios = off[i, :2] / off[i - 1, :2] if seen else (None, None)
         rows.append((i, *trace.parameters[i], trace.log_likelihoods[i], change, *ratios))
     columns = (
-        Column("iteration", "d"), *(Column(f"p({a})", ".6f") for a in ALLELES),
-        Column("log-likelihood", ".6f"), Column("relative change", ".1e"),
-        Column("convergence ratio, C", ".4f"), Column("convergence ratio, I", ".4f"),
-    )  # fmt: skip
+        Column("iteration", "d"),
+        *(Column(f"p({a})", ".6f") for a in ALLELES),
+        Column("log-likelihood", ".6f"),
+        Column("relative change", ".1e"),
+        Column("convergence ratio, C", ".4f"),
+        Column("convergence ratio, I", ".4f"),
+    )
     caption = (
         "Peppered moths: allele frequencies by iteration; the convergence ratio is what remains of the "
         "distance to the limit after one step."
@@ -188,8 +191,11 @@ def _errors_table(errors: dict[str, StandardErrors]) -> Table:
         (f"p({allele})", first.estimates[i], *(found.errors[i] for found in errors.values()))
         for i, allele in enumerate(ALLELES)
     )
-    columns = (Column("allele"), Column("estimate", ".6f"),
-               *(Column(f"s.e., {name}", ".5f") for name in errors))  # fmt: skip
+    columns = (
+        Column("allele"),
+        Column("estimate", ".6f"),
+        *(Column(f"s.e., {name}", ".5f") for name in errors),
+    )
     return Table("peppered_moths_errors", "Peppered moths: standard errors by three methods.", columns, rows)
 
 
@@ -218,7 +224,7 @@ def _checks(trace: Trace[np.ndarray], errors: dict[str, StandardErrors]) -> tupl
         at_most("supplemented EM against observed information, relative", supplemented, 1e-4, ".1e"),
         at_most("bootstrap against observed information, relative", resampled, 0.1, ".3f"),
         never_falls(trace),
-    )  # fmt: skip
+    )
 
 
 def _findings(trace: Trace[np.ndarray], errors: dict[str, StandardErrors], rate: float) -> tuple[str, ...]:

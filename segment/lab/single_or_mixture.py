@@ -59,7 +59,7 @@ class OneFreeMean(Model[float]):
         value = float(self.samples.sample_weight @ score_samples(self.samples.X, mixture))
         return value, responsibilities(self.samples.X, mixture)[:, 0]
 
-    def maximise(self, moments: np.ndarray, parameters: float) -> float:
+    def maximize(self, moments: np.ndarray, parameters: float) -> float:
         """Return the mean of the samples, weighted by their responsibilities."""
         weight = self.samples.sample_weight * moments
         return float(weight @ self.samples.X[:, 0] / weight.sum())
@@ -74,10 +74,12 @@ class OneFreeMean(Model[float]):
         shares = responsibilities(X, self.at(touching))
         positive = np.where(shares > 0, shares, 1.0)
         entropy = -np.einsum("i,ik,ik->", weight, shares, np.log(positive))
-        return np.array([
-            np.einsum("i,ik,ik->", weight, shares, log_densities(X, self.at(float(mean)))) + entropy
-            for mean in means
-        ])  # fmt: skip
+        return np.array(
+            [
+                np.einsum("i,ik,ik->", weight, shares, log_densities(X, self.at(float(mean)))) + entropy
+                for mean in means
+            ]
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -166,9 +168,13 @@ def compare(X: np.ndarray, truth: np.ndarray, random_state: int) -> Comparison:
     double = double.reordered(np.argsort(double.means[:, 0]))
     values = tuple(float(score_samples(X, each).sum()) for each in (single, double))
     return Comparison(
-        X=X, truth=truth, single=single, double=double, log_likelihoods=(values[0], values[1]),
+        X=X,
+        truth=truth,
+        single=single,
+        double=double,
+        log_likelihoods=(values[0], values[1]),
         bics=(bic(samples, single), bic(samples, double)),
-    )  # fmt: skip
+    )
 
 
 def run(random_state: int = 0) -> SingleOrMixture:
@@ -184,9 +190,15 @@ def run(random_state: int = 0) -> SingleOrMixture:
     climb = trace_model(model, FREE_START, tol=1e-12)
     jensen = (np.array([0.4, 1.5, 4.0]), np.array([0.3, 0.4, 0.3]))
     fields: dict[str, Any] = {
-        "sample": sample, "candidates": candidates, "candidate_log_likelihoods": values, "line": line,
-        "plane": plane, "climb": climb, "bound_model": model, "jensen": jensen,
-    }  # fmt: skip
+        "sample": sample,
+        "candidates": candidates,
+        "candidate_log_likelihoods": values,
+        "line": line,
+        "plane": plane,
+        "climb": climb,
+        "bound_model": model,
+        "jensen": jensen,
+    }
     return SingleOrMixture(
         random_state=random_state,
         tables=(_candidates_table(candidates, values), _comparison_table(line, plane), _climb_table(climb)),
@@ -217,9 +229,12 @@ def _comparison_table(line: Comparison, plane: Comparison) -> Table:
         for name, each in (("bimodal, one dimension", line), ("two normals in the plane", plane))
     )
     columns = (
-        Column("data"), Column("log-likelihood, one", ".1f"), Column("log-likelihood, two", ".1f"),
-        Column("BIC, one", ".1f"), Column("BIC, two", ".1f"),
-    )  # fmt: skip
+        Column("data"),
+        Column("log-likelihood, one", ".1f"),
+        Column("log-likelihood, two", ".1f"),
+        Column("BIC, one", ".1f"),
+        Column("BIC, two", ".1f"),
+    )
     return Table("single_or_mixture", "One Gaussian against two; a smaller BIC is better.", columns, rows)
 
 
@@ -254,17 +269,19 @@ def _checks(
     points, weights = jensen
     slack = float(np.log(weights @ points) - weights @ np.log(points))
     return (
-        at_least("maximum-likelihood Gaussian over the best candidate, nats", values[3] - max(values[:3]),
-                 0.0, ".2f"),
-        at_least("bimodal data: two Gaussians over one, nats", line.gain,
-                 50.0, ".1f"),
-        at_least("plane: two Gaussians over one, nats", plane.gain,
-                 50.0, ".1f"),
+        at_least(
+            "maximum-likelihood Gaussian over the best candidate, nats",
+            values[3] - max(values[:3]),
+            0.0,
+            ".2f",
+        ),
+        at_least("bimodal data: two Gaussians over one, nats", line.gain, 50.0, ".1f"),
+        at_least("plane: two Gaussians over one, nats", plane.gain, 50.0, ".1f"),
         at_least("Jensen: log E[x] - E[log x]", slack, 0.0),
         close("the bound touches the log-likelihood at the current mean", touch, 0.0, 1e-6, ".1e"),
         at_least("log-likelihood minus bound, smallest elsewhere", least, -1e-6, ".1e"),
         at_most("maximum of the bound off the next mean, cm", off, 1e-6, ".1e"),
-    )  # fmt: skip
+    )
 
 
 def _findings(

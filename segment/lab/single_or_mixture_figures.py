@@ -137,8 +137,13 @@ def draw_lower_bound(result: SingleOrMixture) -> Any:
         axes.plot(grid, bounds, color=COLORS[i], linewidth=1.6, label=f"bound of iteration {i + 1}")
         axes.plot(current, result.climb.log_likelihoods[i], "o", color=COLORS[i], markersize=7)
         axes.plot(following, peak, "D", color=COLORS[i], markersize=6)
-        axes.plot([following, following], [peak, result.climb.log_likelihoods[i + 1]], color=COLORS[i],
-                  linewidth=1.0, linestyle=(0, (3, 2)))  # fmt: skip
+        axes.plot(
+            [following, following],
+            [peak, result.climb.log_likelihoods[i + 1]],
+            color=COLORS[i],
+            linewidth=1.0,
+            linestyle=(0, (3, 2)),
+        )
     spread = values.max() - values.min()
     axes.set_ylim(values.min() - 0.35 * spread, values.max() + 0.08 * spread)
     quiet_axes(axes, "", "mean of the men's component (cm)", "nats")

@@ -58,13 +58,15 @@ def never_falls(*traces: Trace[Any]) -> Check:
 
     least = min(worst(trace) for trace in traces)
     return Check(
-        "the log-likelihood never falls", "never", "never" if least >= -1e-9 else f"it fell by {-least:.1e}",
+        "the log-likelihood never falls",
+        "never",
+        "never" if least >= -1e-9 else f"it fell by {-least:.1e}",
         least >= -1e-9,
-    )  # fmt: skip
+    )
 
 
 def trace_em(samples: Samples, start: Parameters, **options: Any) -> Trace[Parameters]:
-    """Fit a Gaussian mixture by plain EM (see `fit_em`) without regularisation and keep every step.
+    """Fit a Gaussian mixture by plain EM (see `fit_em`) without regularization and keep every step.
 
     The options are those of `fit_em`, and override that choice. What EM would warn of is what the lab
     shows: warnings are not repeated.

@@ -44,11 +44,27 @@ _HOME = {
 }
 
 __all__ = [
-    "EMResult", "GaussianMixture", "Model", "Moments", "Parameters", "Samples", "accumulate", "aic", "assign",
-    "bic", "fit_em", "fit_mixture", "icl", "initial_parameters", "log_densities",
-    "parameters_from_responsibilities", "responsibilities", "run_em", "score_samples",
+    "EMResult",
+    "GaussianMixture",
+    "Model",
+    "Moments",
+    "Parameters",
+    "Samples",
+    "accumulate",
+    "aic",
+    "assign",
+    "bic",
+    "fit_em",
+    "fit_mixture",
+    "icl",
+    "initial_parameters",
+    "log_densities",
+    "parameters_from_responsibilities",
+    "responsibilities",
+    "run_em",
+    "score_samples",
     "starting_points",
-]  # fmt: skip
+]
 
 
 def __getattr__(name: str) -> Any:

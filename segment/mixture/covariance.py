@@ -17,7 +17,7 @@ from segment.mixture.moments import Moments, lower_triangle
 
 # Where reg_covar = 0 leaves a covariance singular in double precision, its eigenvalues, with each feature in
 # units of its own standard deviation, are raised to this: the smallest value that survives the rounding of a
-# Cholesky factorisation. (In the data's own units, a feature of variance 1e-6 beside one of 1e6 would
+# Cholesky factorization. (In the data's own units, a feature of variance 1e-6 beside one of 1e6 would
 # count as singular.)
 SINGULAR = 1e-12
 
@@ -52,7 +52,7 @@ class CovarianceType(ABC):
         """Return the covariances of features multiplied by `factors` (D,)."""
 
     @abstractmethod
-    def regularise(self, covariances: np.ndarray, reg: float, deviations: np.ndarray) -> np.ndarray:
+    def regularize(self, covariances: np.ndarray, reg: float, deviations: np.ndarray) -> np.ndarray:
         """Add `reg` to every variance, then raise what is still singular in units of `deviations` (D,)."""
 
     @abstractmethod
@@ -88,13 +88,13 @@ class CovarianceType(ABC):
             everything = np.broadcast_to(scatters.sum(axis=0), scatters.shape)
             pooled = self.pool(everything, np.full(K, moments.counts.sum()))
             covariances = (1 - shrinkage) * covariances + shrinkage * pooled
-        return self.regularise(covariances, reg, deviations)
+        return self.regularize(covariances, reg, deviations)
 
 
 class _Diagonal(CovarianceType):
     family = "diag"
 
-    def regularise(self, covariances, reg, deviations):
+    def regularize(self, covariances, reg, deviations):
         return np.maximum(covariances + reg, self.scale(np.full_like(covariances, SINGULAR), deviations))
 
     def factors(self, covariances, K, D):
@@ -156,7 +156,7 @@ class _Triangular(CovarianceType):
     def scale(self, covariances, factors):
         return covariances * np.outer(factors, factors)
 
-    def regularise(self, covariances, reg, deviations):
+    def regularize(self, covariances, reg, deviations):
         covariances = covariances + reg * np.eye(len(deviations))
         if reg > 1e-9 * covariances.max():
             # Far above what rounding can take away: positive definite without asking.

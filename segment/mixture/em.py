@@ -1,6 +1,6 @@
 """The EM loop, for any model that has an E-step and an M-step, plain or accelerated.
 
-The loop knows nothing of Gaussians: a model brings `expect` and `maximise` (and, for acceleration, an
+The loop knows nothing of Gaussians: a model brings `expect` and `maximize` (and, for acceleration, an
 unconstrained vector form of its parameters). Every evaluation of `expect` is one E-step and is counted.
 """
 
@@ -32,8 +32,8 @@ class Model(ABC, Generic[P]):
         """E-step: return the log-likelihood (nats) of `parameters` and the moments under them."""
 
     @abstractmethod
-    def maximise(self, moments: Any, parameters: P) -> P:
-        """M-step: return the parameters that maximise the expected log-likelihood."""
+    def maximize(self, moments: Any, parameters: P) -> P:
+        """M-step: return the parameters that maximize the expected log-likelihood."""
 
     def repair(self, parameters: P) -> P | None:
         """Return better parameters to try where an M-step left some of no use, else None."""
@@ -194,7 +194,7 @@ def run_em(
         converged = is_plain_step and (gain if model.monotone else abs(gain)) < tol
         if converged:
             break
-        following = model.maximise(moments, accepted)
+        following = model.maximize(moments, accepted)
         candidate, fallback = _propose(model, squarem, accepted, following)
     return EMResult(
         accepted, np.array(bounds), bounds[-1] * model.total_weight, len(bounds), evaluations, converged

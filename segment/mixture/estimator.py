@@ -61,7 +61,7 @@ class GaussianMixture(FittedMixture):
         Starts, each with its own random numbers; the best fit is kept.
     init_params : {"short_runs", "kmeans", "k-means++", "random", "random_from_data"}
         "short_runs" (the default here; scikit-learn's is "kmeans"): many random starts race on a subsample,
-        see `starting_points`. "random": random responsibilities. The others choose centers on standardised
+        see `starting_points`. "random": random responsibilities. The others choose centers on standardized
         features, and assign every sample to the nearest.
     weights_init : (n_components,) array, optional
     means_init : (n_components, n_features) array, optional
@@ -128,11 +128,25 @@ class GaussianMixture(FittedMixture):
     }
 
     def __init__(
-        self, n_components=1, *, covariance_type="full", tol=1e-3, reg_covar=1e-6, max_iter=100, n_init=1,
-        init_params="short_runs", weights_init=None, means_init=None, precisions_init=None,
-        random_state=None, warm_start=False, verbose=0, verbose_interval=10, n_jobs=None,
+        self,
+        n_components=1,
+        *,
+        covariance_type="full",
+        tol=1e-3,
+        reg_covar=1e-6,
+        max_iter=100,
+        n_init=1,
+        init_params="short_runs",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        verbose_interval=10,
+        n_jobs=None,
         acceleration="squarem",
-    ):  # fmt: skip
+    ):
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol
@@ -209,7 +223,7 @@ class GaussianMixture(FittedMixture):
         return self.fit(X, y, sample_weight).predict(X)
 
     def _fits(self, samples: Samples) -> list[EMResult[Parameters]]:
-        """Fit from every start of every initialisation, or from the last fit."""
+        """Fit from every start of every initialization, or from the last fit."""
         # The core measures reg_covar in units of the data's mean variance (1 if that is 0).
         relative_reg = self.reg_covar / (float(samples.variance.mean()) or 1.0)
         continued = self.warm_start and hasattr(self, "converged_")
@@ -265,9 +279,15 @@ class GaussianMixture(FittedMixture):
 
         # One E-step more than M-steps: the bound of the last parameters is evaluated as well.
         result = climb(
-            samples, start, tol=self.tol, max_iter=self.max_iter + 1, reg_covar=relative_reg,
-            acceleration=self.acceleration, n_jobs=self.n_jobs, callback=report,
-        )  # fmt: skip
+            samples,
+            start,
+            tol=self.tol,
+            max_iter=self.max_iter + 1,
+            reg_covar=relative_reg,
+            acceleration=self.acceleration,
+            n_jobs=self.n_jobs,
+            callback=report,
+        )
         ending = "converged" if result.converged else "did not converge"
         self._say(f"Initialization {ending}.", f"\t lower bound {result.lower_bound:.5f}")
         return result

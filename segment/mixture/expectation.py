@@ -20,7 +20,7 @@ from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples, as_matrix
 from segment.parallel import block_ranges, map_blocks, single_threaded_blas
 
-# Up to here the kernel vectorised across samples beats the one that goes through BLAS (measured with
+# Up to here the kernel vectorized across samples beats the one that goes through BLAS (measured with
 # 200 000 rows and K = 8, nanoseconds a sample and component: D = 12, 28 against 41; D = 20, 61 against 55).
 NARROW = 16
 
@@ -203,7 +203,7 @@ def responsibilities(X: Any, parameters: Parameters, *, n_jobs: int | None = Non
     out = np.empty((len(X), parameters.n_components))
 
     def finish(densities: np.ndarray, rows: slice) -> None:
-        narrow.normalise_rows(densities, np.empty(len(densities)))
+        narrow.normalize_rows(densities, np.empty(len(densities)))
         out[rows] = densities
 
     _map_densities(X, parameters, finish, n_jobs)
@@ -229,7 +229,7 @@ def score_samples(X: Any, parameters: Parameters, *, n_jobs: int | None = None) 
     out = np.empty(len(X))
 
     def finish(densities: np.ndarray, rows: slice) -> None:
-        narrow.normalise_rows(densities, out[rows])
+        narrow.normalize_rows(densities, out[rows])
 
     _map_densities(X, parameters, finish, n_jobs)
     return out
@@ -265,7 +265,7 @@ def total_entropy(samples: Samples, parameters: Parameters, *, n_jobs: int | Non
     entropies = np.empty(samples.n_samples)
 
     def finish(densities: np.ndarray, rows: slice) -> None:
-        narrow.normalise_rows(densities, np.empty(len(densities)))
+        narrow.normalize_rows(densities, np.empty(len(densities)))
         positive = np.where(densities > 0, densities, 1.0)
         entropies[rows] = -np.einsum("ik,ik->i", densities, np.log(positive))
 

@@ -68,9 +68,14 @@ def fit_mixture(
         "n_jobs": n_jobs,
     }
     starts = starting_points(
-        samples, n_components, covariance_type=covariance_type, method=init, n_init=n_init,
-        random_state=random_state, **shared,
-    )  # fmt: skip
+        samples,
+        n_components,
+        covariance_type=covariance_type,
+        method=init,
+        n_init=n_init,
+        random_state=random_state,
+        **shared,
+    )
     results = [climb(samples, start, tol=tol, max_iter=max_iter, **shared, **options) for start in starts]
     best = max(results, key=lambda result: result.lower_bound)
     warn_of(best, tol, max_iter)

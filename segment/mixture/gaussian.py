@@ -82,7 +82,7 @@ class GaussianModel(Model[Parameters]):
         moments = accumulate(self.samples, parameters, reg=self.reg, n_jobs=self.n_jobs)
         return moments.log_likelihood, moments
 
-    def maximise(self, moments: Moments, parameters: Parameters) -> Parameters:
+    def maximize(self, moments: Moments, parameters: Parameters) -> Parameters:
         """Return the parameters that the moments are best explained by; an empty component gets weight 0."""
         empty = moments.counts <= EMPTY * self.total_weight
         counts = np.where(empty, 0.0, moments.counts)
@@ -121,9 +121,9 @@ class GaussianModel(Model[Parameters]):
         return replace(parameters, weights=weights / weights.sum(), means=means)
 
     def pack(self, parameters: Parameters) -> np.ndarray:
-        """Return log weights, means and the covariance type's own vector form, of standardised features.
+        """Return log weights, means and the covariance type's own vector form, of standardized features.
 
-        Without standardisation the unit of a feature would decide how far extrapolations reach.
+        Without standardization the unit of a feature would decide how far extrapolations reach.
         """
         log_weights = np.log(np.maximum(parameters.weights, 1e-300))
         means = (parameters.means - self.samples.mean) / self.deviations
@@ -131,7 +131,7 @@ class GaussianModel(Model[Parameters]):
         return np.concatenate([log_weights, means.ravel(), self.type.pack(covariances)])
 
     def unpack(self, vector: np.ndarray) -> Parameters:
-        """Undo `pack`; weights are normalised to sum to 1."""
+        """Undo `pack`; weights are normalized to sum to 1."""
         K, D = self.n_components, self.samples.n_features
         weights = np.exp(vector[:K] - vector[:K].max())
         means = vector[K : K + K * D].reshape(K, D) * self.deviations + self.samples.mean
@@ -204,12 +204,12 @@ def fit_em(
     max_iter : int
         Most E-steps.
     reg_covar : float
-        Regularisation, relative to the mean feature variance of the samples. That multiple of it is added
+        Regularization, relative to the mean feature variance of the samples. That multiple of it is added
         to every variance. EM then climbs, without ever falling, the log-likelihood of samples that are
         each blurred by a normal of that variance: component k's log density loses reg / 2 times the trace
         of its precision. `lower_bounds` are of that objective; `log_likelihood` is the plain one.
     covariance_shrinkage : float in [0, 1]
-        Share of the pooled within-component covariance in each component's own. Such a step maximises no
+        Share of the pooled within-component covariance in each component's own. Such a step maximizes no
         likelihood, so the lower bound may fall; convergence is then a change below `tol` either way.
     acceleration : {"squarem", None}
     n_jobs : int, optional
@@ -234,10 +234,16 @@ def fit_em(
         If samples, parameters and options do not fit each other.
     """
     result = climb(
-        samples, parameters, tol=tol, max_iter=max_iter, reg_covar=reg_covar,
-        covariance_shrinkage=covariance_shrinkage, acceleration=acceleration, n_jobs=n_jobs,
+        samples,
+        parameters,
+        tol=tol,
+        max_iter=max_iter,
+        reg_covar=reg_covar,
+        covariance_shrinkage=covariance_shrinkage,
+        acceleration=acceleration,
+        n_jobs=n_jobs,
         callback=callback,
-    )  # fmt: skip
+    )
     warn_of(result, tol, max_iter)
     return result
 
@@ -284,8 +290,11 @@ def warn_of(
     if not result.converged:
         fell = result.n_evaluations < max_iter
         reason = "the log-likelihood fell" if fell else f"{max_iter} E-steps were not enough for tol={tol:g}"
-        warnings.warn(f"EM has not converged: {reason}; try a larger max_iter or reg_covar",
-                      category, stacklevel=stacklevel)  # fmt: skip
+        warnings.warn(
+            f"EM has not converged: {reason}; try a larger max_iter or reg_covar",
+            category,
+            stacklevel=stacklevel,
+        )
     if result.repairs:
         warnings.warn("; ".join(result.repairs), CollapseWarning, stacklevel=stacklevel)
 
@@ -345,6 +354,7 @@ def parameters_from_responsibilities(
         full = model.type.family == "full"
         second.append((X * share[:, None]).T @ X if full else share @ np.square(X))
     moments = Moments(counts, np.zeros_like(means), np.array(second), 0.0)
-    start = Parameters(np.full(len(means), 1 / len(means)), means,
-                       np.ones(model.type.shape(*means.shape)), model.type.name)  # fmt: skip
-    return model.maximise(moments, start)
+    start = Parameters(
+        np.full(len(means), 1 / len(means)), means, np.ones(model.type.shape(*means.shape)), model.type.name
+    )
+    return model.maximize(moments, start)

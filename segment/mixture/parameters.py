@@ -88,7 +88,7 @@ class Parameters:
 
     @cached_property
     def log_scales(self) -> np.ndarray:
-        """Log weight plus log normalising constant of each component, (K,); -inf if empty."""
+        """Log weight plus log normalizing constant of each component, (K,); -inf if empty."""
         factors = self.factors
         diagonal = np.diagonal(factors, axis1=-2, axis2=-1) if factors.ndim == 3 else factors
         with np.errstate(divide="ignore"):

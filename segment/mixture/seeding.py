@@ -112,7 +112,7 @@ def _scale(samples: Samples) -> np.ndarray:
     return np.where(deviation > 0, deviation, 1.0)
 
 
-def _standardised(samples: Samples) -> Samples:
+def _standardized(samples: Samples) -> Samples:
     """Scale each feature to variance 1, so that a stretched one does not decide; a constant one to 0."""
     return Samples((samples.X - samples.mean) / _scale(samples), samples.sample_weight)
 
@@ -126,7 +126,7 @@ def parameters_from_means(
     ----------
     samples : Samples
     means : (K, n_features) array
-        Nearest is measured on standardised features. A mean that no sample is nearest to gets a tenth of
+        Nearest is measured on standardized features. A mean that no sample is nearest to gets a tenth of
         an equal share of the weight.
 
     Returns
@@ -135,11 +135,13 @@ def parameters_from_means(
     """
     means = np.asarray(means, dtype=np.float64)
     centers = (means - samples.mean) / _scale(samples)
-    labels = _squared_distances(_standardised(samples).X, centers).argmin(axis=1)
+    labels = _squared_distances(_standardized(samples).X, centers).argmin(axis=1)
     start = parameters_from_responsibilities(
-        samples, labels[:, None] == np.arange(len(means)), covariance_type=covariance_type,
+        samples,
+        labels[:, None] == np.arange(len(means)),
+        covariance_type=covariance_type,
         reg_covar=reg_covar,
-    )  # fmt: skip
+    )
     weights = np.where(start.weights > 0, start.weights, 0.1 / len(means))
     return replace(start, weights=weights / weights.sum(), means=means)
 
@@ -194,7 +196,7 @@ def starting_points(
     method : {"short_runs", "kmeans", "k-means++", "random"}
         "short_runs" (emEM): many random starts race on a subsample; each gets a few EM steps, the worse
         half drops out, the rest gets twice as many, and so on; what is close to the best at the end is
-        returned. The others make one start, from centers on standardised features: "kmeans", weighted
+        returned. The others make one start, from centers on standardized features: "kmeans", weighted
         k-means++ and Lloyd's iterations; "k-means++", without the latter; "random", random rows.
     n_init : int, optional
         Number of short runs (default 32).
@@ -236,21 +238,24 @@ def starting_points(
     part = samples.subsample(SUBSAMPLE, rng)
     if part.n_samples < n_components:
         part = samples
-    standardised = _standardised(part)
+    standardized = _standardized(part)
 
     def start_from(centers: np.ndarray) -> Parameters:
-        labels = _squared_distances(standardised.X, centers).argmin(axis=1)
+        labels = _squared_distances(standardized.X, centers).argmin(axis=1)
         return parameters_from_responsibilities(
-            part, labels[:, None] == np.arange(n_components), covariance_type=covariance_type,
-            reg_covar=reg_covar, covariance_shrinkage=covariance_shrinkage,
-        )  # fmt: skip
+            part,
+            labels[:, None] == np.arange(n_components),
+            covariance_type=covariance_type,
+            reg_covar=reg_covar,
+            covariance_shrinkage=covariance_shrinkage,
+        )
 
     def random_centers(generator: np.random.Generator) -> np.ndarray:
-        return standardised.X[_draw(part.sample_weight, generator, n_components)]
+        return standardized.X[_draw(part.sample_weight, generator, n_components)]
 
     single = {
-        "kmeans": lambda: kmeans(standardised, n_components, rng)[0],
-        "k-means++": lambda: kmeans_plusplus(standardised, n_components, rng),
+        "kmeans": lambda: kmeans(standardized, n_components, rng)[0],
+        "k-means++": lambda: kmeans_plusplus(standardized, n_components, rng),
         "random": lambda: random_centers(rng),
     }
     if n_components == 1:
@@ -258,9 +263,13 @@ def starting_points(
     if method in single:
         return [start_from(single[method]())]
     model = GaussianModel(
-        part, n_components, covariance_type, n_jobs=1, reg_covar=reg_covar,
+        part,
+        n_components,
+        covariance_type,
+        n_jobs=1,
+        reg_covar=reg_covar,
         covariance_shrinkage=covariance_shrinkage,
-    )  # fmt: skip
+    )
     starts = [start_from(random_centers(generator)) for generator in rng.spawn(n_init or N_SHORT_RUNS)]
     return [result.parameters for result in _race(model, starts, n_jobs)]
 

@@ -67,7 +67,7 @@ def stepwise_em(
             known = _blend(found, known, share, 1.0 - share)
         else:
             known = found
-        following = model.maximise(known, parameters)
+        following = model.maximize(known, parameters)
         known = _moved(known, following.means - parameters.means)
         parameters = following
     return parameters

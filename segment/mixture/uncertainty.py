@@ -98,7 +98,7 @@ class StandardErrors:
 
 
 def _report(data: CompleteData[P], parameters: P, covariance: np.ndarray) -> StandardErrors:
-    # A Cholesky factorisation asks for the sign of every curvature, whatever the parameters' units.
+    # A Cholesky factorization asks for the sign of every curvature, whatever the parameters' units.
     try:
         np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError as error:
@@ -158,7 +158,7 @@ def em_rates(data: CompleteData[P], parameters: P) -> np.ndarray:
 
     def mapped(vector: np.ndarray) -> np.ndarray:
         before = data.from_vector(vector)
-        return data.to_vector(data.model.maximise(data.model.expect(before)[1], before))
+        return data.to_vector(data.model.maximize(data.model.expect(before)[1], before))
 
     columns = [
         (mapped(center + shift) - mapped(center - shift)) / (2.0 * step)

@@ -201,7 +201,7 @@ def _roots(parent: np.ndarray) -> np.ndarray:
     return parent
 
 
-def summarise_regions(scores: Any) -> dict[str, ScaleScores]:
+def summarize_regions(scores: Any) -> dict[str, ScaleScores]:
     """Return covering, Rand index and variation of information at ODS and OIS.
 
     Parameters
@@ -228,7 +228,7 @@ def summarise_regions(scores: Any) -> dict[str, ScaleScores]:
 
 
 def boundary_map(label_map: np.ndarray) -> np.ndarray:
-    """Mark the pixels, (M, N) bool, whose right, lower or lower right neighbour has another label."""
+    """Mark the pixels, (M, N) bool, whose right, lower or lower right neighbor has another label."""
     padded = np.pad(label_map, ((0, 1), (0, 1)), mode="edge")
     here = padded[:-1, :-1]
     return (here != padded[:-1, 1:]) | (here != padded[1:, :-1]) | (here != padded[1:, 1:])
@@ -287,7 +287,7 @@ def _match(drawn: np.ndarray, wanted: np.ndarray, distance: float) -> np.ndarray
     return match
 
 
-def summarise_boundaries(counts: Any) -> ScaleScores:
+def summarize_boundaries(counts: Any) -> ScaleScores:
     """Return the boundary F-measure at ODS and OIS from (n_images, n_scales, 4) `BoundaryCounts`."""
     counts = np.asarray(counts, dtype=np.float64)
     by_scale = _f_measure(counts.sum(axis=0))

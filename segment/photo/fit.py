@@ -131,7 +131,7 @@ def segment_photo(
     covariance_type : {"full", "diag", "tied", "spherical"}
     color_space : {"lab", "luv", "oklab", "rgb", "linear"}
     smooth : {"none", "light", "strong"}
-        How much neighbouring pixels decide a pixel's label (see `segment.photo.smooth`).
+        How much neighboring pixels decide a pixel's label (see `segment.photo.smooth`).
     sample_weight : (M, N) array, optional
         Weights of the pixels, on top of alpha; pixels of weight 0 get label -1.
     n_init : int, optional
@@ -216,9 +216,7 @@ def _ordered(
 ) -> EMResult[Parameters]:
     """Order components from dark to light, also where the repairs name them."""
     parameters = result.parameters.reordered(lightness_order(result.parameters.means, color_space))
-    model = GaussianModel(
-        samples, parameters.n_components, parameters.covariance_type, reg_covar=reg_covar
-    )  # fmt: skip
+    model = GaussianModel(samples, parameters.n_components, parameters.covariance_type, reg_covar=reg_covar)
     collapses = model.collapses(parameters) if result.repairs else []
     kept = result.repairs[: len(result.repairs) - len(collapses)]
     return replace(result, parameters=parameters, repairs=(*kept, *collapses))

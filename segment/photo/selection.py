@@ -20,7 +20,7 @@ from segment.parallel import map_blocks, single_threaded_blas
 
 MAX_COMPONENTS = 12
 
-# A photo counts as this many samples. Neighbouring pixels repeat each other: a pixel's color says much about
+# A photo counts as this many samples. Neighboring pixels repeat each other: a pixel's color says much about
 # those within some 8 pixels, so that a photo of 481 x 321 holds about 2 000 independent colors. Were
 # each pixel a witness of its own, ICL would charge next to nothing for a component (mean choice on the 21
 # photos 6.7 instead of 5.7; BIC 12.0), and a photo scaled up would get more components.
@@ -71,9 +71,14 @@ def select_n_components(
     for n_components in range(1, min(MAX_COMPONENTS, histogram.n_samples) + 1):
         if best is None or n_components <= FEW:
             starts = starting_points(
-                histogram, n_components, covariance_type=covariance_type, n_init=SHORT_RUNS,
-                random_state=random_state, n_jobs=n_jobs, **options,
-            )  # fmt: skip
+                histogram,
+                n_components,
+                covariance_type=covariance_type,
+                n_init=SHORT_RUNS,
+                random_state=random_state,
+                n_jobs=n_jobs,
+                **options,
+            )
         else:
             starts = splits(best.parameters)
         model = GaussianModel(histogram, n_components, covariance_type, n_jobs=1, **options)

@@ -43,7 +43,7 @@ class Smoothing:
     eps : float
         Variance of the guide (colors in [0, 1]) below which a window is flat.
     speck : float
-        Connected regions below this share of the area become part of their most similar neighbour.
+        Connected regions below this share of the area become part of their most similar neighbor.
     """
 
     radius: float
@@ -202,7 +202,7 @@ def guided_coefficients(
 
 
 def merge_specks(label_map: np.ndarray, colors: np.ndarray, share: float) -> np.ndarray:
-    """Merge connected regions below a share of the area into the neighbour of the most similar mean color.
+    """Merge connected regions below a share of the area into the neighbor of the most similar mean color.
 
     Parameters
     ----------

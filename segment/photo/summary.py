@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from segment.photo.fit import PhotoSegmentation
 
 
-def summarise(
+def summarize(
     segmentation: PhotoSegmentation,
     *,
     seed: int,

@@ -80,7 +80,7 @@ def _write_labels(segmentation: Segmentation, stem: Path) -> list[Path]:
             tifffile.imwrite(temporary, labels.astype(np.uint16), photometric="minisblack", metadata=None)
         return [path]
     path = _at(stem, "_labels.png")
-    # Hues a golden section apart: neighbours in number are never neighbours in color.
+    # Hues a golden section apart: neighbors in number are never neighbors in color.
     colors = [colorsys.hsv_to_rgb(0.6 + 0.618034 * k, 0.65, 0.95 - 0.3 * (k % 2)) for k in range(_NO_LABEL_8)]
     palette = np.rint(255 * np.array([*colors, (1, 1, 1)])).astype(np.uint8)
     none = None if segmentation.photo.counts is None else _NO_LABEL_8
@@ -238,9 +238,10 @@ def existing_outputs(stem: Path, kinds: Iterable[str]) -> list[Path]:
             elif stem.parent.is_dir():
                 head, tail = (stem.name + pattern).split("*")
                 found += [
-                    path for path in sorted(stem.parent.iterdir())
+                    path
+                    for path in sorted(stem.parent.iterdir())
                     if path.name.startswith(head) and path.name.endswith(tail)
-                ]  # fmt: skip
+                ]
     return found
 
 

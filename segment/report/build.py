@@ -187,9 +187,12 @@ def render_page(sections: Sequence[Section], random_state: int) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("segment.report", "page"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("segment.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
     def source(name: str) -> Markup:
         return Markup((files("segment.report") / "page" / name).read_text(encoding="utf-8"))
@@ -197,6 +200,13 @@ def render_page(sections: Sequence[Section], random_state: int) -> str:
     figures, tables = numbers(sections)
     environment.filters["minus"] = lambda text: re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
     return environment.get_template("page.html").render(
-        title=TITLE, lead=LEAD, sections=sections, figures=figures, tables=tables, css=source("page.css"),
-        js=source("page.js"), version=__version__, seed=random_state,
-    )  # fmt: skip
+        title=TITLE,
+        lead=LEAD,
+        sections=sections,
+        figures=figures,
+        tables=tables,
+        css=source("page.css"),
+        js=source("page.js"),
+        version=__version__,
+        seed=random_state,
+    )

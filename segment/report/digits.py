@@ -7,7 +7,7 @@ from typing import Any
 
 from segment.digits.cluster import DigitClustering, DigitSettings, cluster_digits
 from segment.digits.digit_set import DigitSet, load_digits
-from segment.digits.write import figures, summarise
+from segment.digits.write import figures, summarize
 from segment.lab.outcome import Column, Table
 from segment.lab.write import FORMATS, PRINT_DPI, write_tables
 from segment.report.blocks import Figure, Findings, Prose, Section, TableBlock, embedded_figure
@@ -59,7 +59,7 @@ def digits_section(settings: Settings) -> Section:
     }
     chosen = _settings(settings)
     clustering = cluster_digits(digits, chosen, n_jobs=settings.n_jobs)
-    summary = summarise(clustering, chosen, split="all", seconds={})
+    summary = summarize(clustering, chosen, split="all", seconds={})
     table = _scores_table(simpler, clustering)
     write_tables([table], settings.folder / "tables")
     blocks = (
@@ -80,7 +80,7 @@ def _introduction(digits: DigitSet) -> str:
     return (
         f"{len(digits.images)} handwritten digits of {height} \N{MULTIPLICATION SIGN} {width} pixels "
         f"({digits.name}) are clustered without a label: features, principal components, a Gaussian "
-        "mixture with ten components, and a cut of the graph of nearest neighbours. Labels only score the "
+        "mixture with ten components, and a cut of the graph of nearest neighbors. Labels only score the "
         "outcome."
     )
 
@@ -90,7 +90,7 @@ def _findings(clustering: DigitClustering) -> tuple[str, ...]:
     if scores is None or mixture is None:
         return ("These digits have no labels: there is nothing to score.",)
     return (
-        f"{scores.accuracy:.2%} of the digits are in the cluster that is matched to their label (normalised "
+        f"{scores.accuracy:.2%} of the digits are in the cluster that is matched to their label (normalized "
         f"mutual information {scores.nmi:.3f}, adjusted Rand index {scores.ari:.3f}); the mixture alone has "
         f"{mixture.accuracy:.2%}.",
     )
@@ -105,9 +105,11 @@ def _scores_table(simpler: dict[str, DigitClustering], clustering: DigitClusteri
         if scores is not None
     )
     columns = (
-        Column("pipeline"), Column("accuracy", ".4f"), Column("normalised mutual information", ".4f"),
+        Column("pipeline"),
+        Column("accuracy", ".4f"),
+        Column("normalized mutual information", ".4f"),
         Column("adjusted Rand index", ".4f"),
-    )  # fmt: skip
+    )
     return Table("digits_scores", "Agreement with the labels, by pipeline.", columns, rows)
 
 

@@ -51,12 +51,14 @@ def photos_section(settings: Settings) -> Section:
     if not inputs:
         raise ImageError("no photo was given; give files, folders or names like skimage:cat")
     blocks: list[Any] = [
-        Prose((
-            "Each photo is a sample of colors in the color space Lab, a distinct color counting as often "
-            "as it occurs. A Gaussian mixture is fitted to them, the number of components is the one with "
-            "the smallest ICL, and every pixel takes the label of its most probable component.",
-        ))
-    ]  # fmt: skip
+        Prose(
+            (
+                "Each photo is a sample of colors in the color space Lab, a distinct color counting as often "
+                "as it occurs. A Gaussian mixture is fitted to them, the number of components is the one "
+                "with the smallest ICL, and every pixel takes the label of its most probable component.",
+            )
+        )
+    ]
     rows, record = [], {}
     for given in inputs:
         photo = read_photo(given.source)
@@ -91,12 +93,16 @@ def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -
     return [
         Heading(name),
         Prose((f"ICL chooses {n} components; palette and shares of the area: {shares}.",)),
-        Compare(f"photo-{name}-compare",
-                f"{name}: the photo (left of the line) and its {n} mean colors (right).", before, after),
+        Compare(
+            f"photo-{name}-compare",
+            f"{name}: the photo (left of the line) and its {n} mean colors (right).",
+            before,
+            after,
+        ),
         Figure(f"photo-{name}-overlay", f"{name}: where the {n} labels meet.", overlay),
         _series(name, photo, settings),
         _sheet(name, segmentation, settings),
-    ]  # fmt: skip
+    ]
 
 
 def _embedded(segmentation: PhotoSegmentation, alt: str) -> Image:
@@ -154,14 +160,20 @@ def _row(given: Input, segmentation: PhotoSegmentation) -> tuple[Any, ...]:
     height, width = segmentation.photo.shape
     pixels = height * width
     return (
-        given.name, f"{width} \N{MULTIPLICATION SIGN} {height}", segmentation.n_distinct_colors,
-        segmentation.n_labels, segmentation.log_likelihood / pixels,
-    )  # fmt: skip
+        given.name,
+        f"{width} \N{MULTIPLICATION SIGN} {height}",
+        segmentation.n_distinct_colors,
+        segmentation.n_labels,
+        segmentation.log_likelihood / pixels,
+    )
 
 
 def _table(rows: list[tuple[Any, ...]]) -> Table:
     columns = (
-        Column("photo"), Column("size"), Column("distinct colors", "d"), Column("components by ICL", "d"),
+        Column("photo"),
+        Column("size"),
+        Column("distinct colors", "d"),
+        Column("components by ICL", "d"),
         Column("log-likelihood a pixel (nats)", ".3f"),
-    )  # fmt: skip
+    )
     return Table("photos", "The photos and the number of components that ICL chooses.", columns, tuple(rows))

@@ -14,9 +14,19 @@ from segment.errors import ModelError
 from segment.kernels.regions import Quadratic
 
 GRADIENT_NAMES = (
-    "color2", "color4", "color8", "color16", "texture4", "texture8", "texture16",
-    "light1", "light3", "light6", "tint3", "tint6",
-)  # fmt: skip
+    "color2",
+    "color4",
+    "color8",
+    "color16",
+    "texture4",
+    "texture8",
+    "texture16",
+    "light1",
+    "light3",
+    "light6",
+    "tint3",
+    "tint6",
+)
 STEP_NAMES = GRADIENT_NAMES[:7]
 INSIDE_NAMES = ("color2", "texture8", "light1")
 
@@ -30,15 +40,43 @@ FEATURES: tuple[str, ...] = (
     *(f"steepest_{name}" for name in GRADIENT_NAMES),
     *(f"normal_{name}" for name in GRADIENT_NAMES),
     *(f"step_{name}" for name in STEP_NAMES),
-    "junction", "leaf_color", "leaf_texture", "leaf_lab", "leaf_mean", "prior", "prior_spread",
-    "color", "texture", "lab", "mean", "light", "modes4", "modes16",
-    "area_small", "area_large", "length", *_both("shared"), *_both("compact"), "compact_union",
-    "compact_gain", *_both("box"), "box_union", *_both("border"), *_both("elongation"),
-    *_both("row"), "row_difference", *_both("off_center"),
-    *(f"{axis}_small" for axis in "Lab"), *(f"{axis}_large" for axis in "Lab"), *_both("spread"),
+    "junction",
+    "leaf_color",
+    "leaf_texture",
+    "leaf_lab",
+    "leaf_mean",
+    "prior",
+    "prior_spread",
+    "color",
+    "texture",
+    "lab",
+    "mean",
+    "light",
+    "modes4",
+    "modes16",
+    "area_small",
+    "area_large",
+    "length",
+    *_both("shared"),
+    *_both("compact"),
+    "compact_union",
+    "compact_gain",
+    *_both("box"),
+    "box_union",
+    *_both("border"),
+    *_both("elongation"),
+    *_both("row"),
+    "row_difference",
+    *_both("off_center"),
+    *(f"{axis}_small" for axis in "Lab"),
+    *(f"{axis}_large" for axis in "Lab"),
+    *_both("spread"),
     *(f"inside_{name}_{side}" for name in INSIDE_NAMES for side in ("small", "large")),
-    *_both("leaves"), *_both("prior_excess"), *_both("edge_excess"), "n_regions",
-)  # fmt: skip
+    *_both("leaves"),
+    *_both("prior_excess"),
+    *_both("edge_excess"),
+    "n_regions",
+)
 
 
 @dataclass(frozen=True, eq=False)

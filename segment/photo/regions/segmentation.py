@@ -95,7 +95,7 @@ def _without(label_map: np.ndarray, transparent: np.ndarray) -> np.ndarray:
     return names[label_map]
 
 
-def summarise_regions(
+def summarize_regions(
     segmentation: RegionSegmentation,
     *,
     seed: int,
@@ -103,7 +103,7 @@ def summarise_regions(
     outputs: Any = (),
     warnings: Any = (),
 ) -> dict[str, Any]:
-    """Return what the sidecar says; options as for `segment.photo.summary.summarise`."""
+    """Return what the sidecar says; options as for `segment.photo.summary.summarize`."""
     photo = segmentation.photo
     height, width = photo.shape
     timed = segmentation.seconds | seconds

@@ -93,7 +93,7 @@ class RegionTree:
     def contour_map(self) -> np.ndarray:
         """Return the ultrametric contours, (M, N) float32: the scale up to which a boundary is there.
 
-        A pixel is on a boundary if its right or lower neighbour is in another leaf; elsewhere it is 0.
+        A pixel is on a boundary if its right or lower neighbor is in another leaf; elsewhere it is 0.
         """
         contours = np.zeros(self.leaves.shape, dtype=np.float32)
         along_rows = (self.leaves[:, :-1], self.leaves[:, 1:], contours[:, :-1])

@@ -1,22 +1,22 @@
-"""Exact nearest neighbours: reject a pair by a lower bound of its distance, measure the few that remain."""
+"""Exact nearest neighbors: reject a pair by a lower bound of its distance, measure the few that remain."""
 
 import numpy as np
 
 from segment.kernels.compile import kernel
 
-# Comparisons are counted a group at a time, since a loop without a branch is vectorised.
+# Comparisons are counted a group at a time, since a loop without a branch is vectorized.
 _GROUP = 32
 
 
 @kernel(fastmath=("reassoc", "contract", "nsz"))
-def update_neighbours(bounds, queries, references, query_start, reference_start, distances, indices):
-    """Offer a tile of references to the running k nearest neighbours of a block of queries.
+def update_neighbors(bounds, queries, references, query_start, reference_start, distances, indices):
+    """Offer a tile of references to the running k nearest neighbors of a block of queries.
 
     bounds     IN    (n_queries, n_references) float32, no greater than the squared distance, less the
                      query's own part of it: compare with `limit` below
     queries    IN    (n_queries, d + 1) float32; its last column is the part that `bounds` lacks
     references IN    (n_references, d) float32
-    query_start, reference_start IN  int, the rows where block and tile begin (a row is not its own neighbour)
+    query_start, reference_start IN  int, the rows where block and tile begin (a row is not its own neighbor)
     distances  INOUT (n_queries, k) float32, squared, increasing
     indices    INOUT (n_queries, k) int32
     """

@@ -1,4 +1,4 @@
-"""Bring foreign images into the frame that MNIST's digits stand in: 28 x 28, ink bright, centred by mass."""
+"""Bring foreign images into the frame that MNIST's digits stand in: 28 x 28, ink bright, centered by mass."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def to_frame(images: np.ndarray) -> np.ndarray:
     """
     if images.shape[1:] == (FRAME, FRAME):
         return images
-    return np.stack([normalise(image) for image in images])
+    return np.stack([normalize(image) for image in images])
 
 
-def normalise(image: np.ndarray) -> np.ndarray:
-    """Scale the ink's bounding box to 20 pixels on its longer side and centre it by mass.
+def normalize(image: np.ndarray) -> np.ndarray:
+    """Scale the ink's bounding box to 20 pixels on its longer side and center it by mass.
 
     Parameters
     ----------
@@ -43,10 +43,10 @@ def normalise(image: np.ndarray) -> np.ndarray:
     height, width = (max(1, round(side * scale)) for side in ink.shape)
     small = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BILINEAR))
     mass = small.sum(dtype=np.int64)
-    centre_y = (small.sum(axis=1, dtype=np.int64) @ np.arange(height)) / mass
-    centre_x = (small.sum(axis=0, dtype=np.int64) @ np.arange(width)) / mass
-    top = int(np.clip(round((FRAME - 1) / 2 - centre_y), 0, FRAME - height))
-    left = int(np.clip(round((FRAME - 1) / 2 - centre_x), 0, FRAME - width))
+    center_y = (small.sum(axis=1, dtype=np.int64) @ np.arange(height)) / mass
+    center_x = (small.sum(axis=0, dtype=np.int64) @ np.arange(width)) / mass
+    top = int(np.clip(round((FRAME - 1) / 2 - center_y), 0, FRAME - height))
+    left = int(np.clip(round((FRAME - 1) / 2 - center_x), 0, FRAME - width))
     frame[top : top + height, left : left + width] = small
     return frame
 
