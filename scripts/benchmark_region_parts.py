@@ -11,8 +11,8 @@ import region_training as training
 from benchmark_regions import N_SCALES, kept, row
 from page import table, write_section
 
-from segment.kernels import regions as kernels
-from segment.kernels.regions import Graph
+from segment.kernels.regions import merging as kernels
+from segment.kernels.regions.merging import Graph
 from segment.photo.evaluation import bsds500_names, hierarchy_scores, summarize_regions
 from segment.photo.regions.cost import FEATURES, MergeCost
 from segment.photo.regions.graph import add_prior, leaf_log_odds

@@ -45,8 +45,8 @@ from typing import NamedTuple
 import numpy as np
 from environment import ROOT
 
-from segment.kernels import regions as kernels
-from segment.kernels.regions import Graph, Quadratic
+from segment.kernels.regions import merging as kernels
+from segment.kernels.regions.merging import Graph, Quadratic
 from segment.output import json_text, write_text
 from segment.photo.evaluation import (
     ContingencyTable,

@@ -401,7 +401,8 @@ def without_cache(tmp_path_factory):
     package = Path(segment.__file__).parent
     shutil.copytree(package, folder / "segment", ignore=shutil.ignore_patterns("__pycache__"))
     # Files where cache folders would have to be made keep even root from writing them.
-    (folder / "segment" / "kernels" / "__pycache__").write_text("")
+    for room in {path.parent for path in (folder / "segment" / "kernels").rglob("*.py")}:
+        (room / "__pycache__").write_text("")
     (folder / "home").write_text("")
     Image.fromarray(IMAGE).save(folder / "flag.png")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from skimage.color import rgb2lab, rgb2luv
 
 from segment.errors import DataError
-from segment.kernels import colors as kernels
+from segment.kernels.image import colors as kernels
 from segment.photo.colors import COLOR_SPACES, lightness_order, to_features
 
 CORNERS = [[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [1, 2, 3], [10, 10, 11]]

@@ -7,7 +7,7 @@ from segment.digits import cache
 from segment.digits.features import fit_features, measure
 from segment.digits.scattering import N_FEATURES, SIZE, gabor, gaussian_average, morlet, scatter
 from segment.errors import DataError
-from segment.kernels.warp import warp_affine
+from segment.kernels.image.warp import warp_affine
 
 
 def blob(slant=0.0, shift=(0.0, 0.0), spread=(5.0, 2.0), size=28):

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from segment.errors import DataError, DatasetError
-from segment.kernels.matching import match_near
+from segment.kernels.regions.matching import match_near
 from segment.photo.evaluation import (
     ContingencyTable,
     boundary_counts,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from toys import draw, random_parameters
 
-from segment.kernels import narrow, wide
+from segment.kernels.em import narrow, wide
 from segment.mixture import (
     Parameters,
     Samples,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from photos import noisy
 
 from segment.errors import DataError
-from segment.kernels import guided, specks
+from segment.kernels.image import guided, specks
 from segment.photo import Photo, segment_photo
 from segment.photo import smooth as smoothing
 from segment.photo.smooth import (

@@ -10,10 +10,10 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 
 from segment.errors import DataError, ImageError, ModelError
-from segment.kernels import regions as kernels
-from segment.kernels.arcs import ALIKE, NEAR, absorb_small, refine_pixels
-from segment.kernels.linkage import average_linkage, fill_heights
-from segment.kernels.regions import Graph, Quadratic
+from segment.kernels.regions import merging as kernels
+from segment.kernels.regions.arcs import ALIKE, NEAR, absorb_small, refine_pixels
+from segment.kernels.regions.linkage import average_linkage, fill_heights
+from segment.kernels.regions.merging import Graph, Quadratic
 from segment.mixture import Parameters
 from segment.photo.photo import Photo
 from segment.photo.regions.channels import COLORS, TEXTURES, Channel, Channels, smoothed_tensor

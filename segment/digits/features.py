@@ -15,7 +15,7 @@ import numpy as np
 from segment.digits.normalize import FRAME
 from segment.digits.scattering import SIZE, scatter
 from segment.errors import DataError
-from segment.kernels.warp import warp_affine
+from segment.kernels.image.warp import warp_affine
 from segment.parallel import block_ranges, map_blocks, single_threaded_blas
 
 PCA_ROWS = 20_000

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from segment.errors import DataError
-from segment.kernels.neighbors import update_neighbors
+from segment.kernels.em.neighbors import update_neighbors
 from segment.parallel import block_ranges, map_blocks, single_threaded_blas
 
 N_NEIGHBOURS = 10

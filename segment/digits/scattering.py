@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from segment.kernels.scattering import filter_spectra, modulus
+from segment.kernels.image.scattering import filter_spectra, modulus
 
 SIZE = 32
 N_SCALES = 3

@@ -54,7 +54,7 @@ def fit_pairs(
     n_jobs : int, optional
         Threads; the result does not depend on it.
     """
-    from segment.kernels import basin
+    from segment.kernels.em import basin
 
     n = len(means)
     weights, means = np.full(n, 0.5), np.array(means, dtype=np.float64)

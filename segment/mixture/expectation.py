@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from segment.errors import DataError
-from segment.kernels import narrow
+from segment.kernels.em import narrow
 from segment.mixture.moments import Moments
 from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples, as_matrix
@@ -65,7 +65,7 @@ def _wide_factors(
 
 
 def _wide_accumulate(parameters: Parameters, dtype: np.dtype) -> tuple[Callable[..., float], tuple]:
-    from segment.kernels import wide
+    from segment.kernels.em import wide
 
     origin, means, factors, offsets = _wide_factors(parameters, dtype)
     half = parameters.n_features // 2
@@ -83,7 +83,7 @@ def _narrow_densities(parameters: Parameters, dtype: np.dtype) -> tuple[Callable
 
 
 def _wide_densities(parameters: Parameters, dtype: np.dtype) -> tuple[Callable[..., None], tuple]:
-    from segment.kernels import wide
+    from segment.kernels.em import wide
 
     origin, _, factors, offsets = _wide_factors(parameters, dtype)
     return wide.densities_full_wide, (origin, np.ascontiguousarray(factors), offsets)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from segment.archive import Field, read_archive, write_archive
 from segment.errors import DataError, ModelError
 from segment.mixture.covariance import CovarianceType, covariance_type_of
-from segment.output import atomic_path
+
+_FIELDS = {
+    "weights": Field("f", 1),
+    "means": Field("f", 2),
+    "covariances": Field("f", None),
+    "covariance_type": Field("U", 0),
+}
+_CURE = "give one that --save model has written"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,14 +114,7 @@ class Parameters:
 
     def save(self, path: str | os.PathLike[str], **extra: Any) -> None:
         """Write the parameters, and arrays or texts that go with them, to an .npz file."""
-        arrays = {
-            name: getattr(self, name) for name in ("weights", "means", "covariances", "covariance_type")
-        }
-        with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-            for name, value in (arrays | extra).items():
-                # np.savez would write the time into the file: equal models are equal bytes.
-                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
-                    np.lib.format.write_array(stream, np.asanyarray(value), allow_pickle=False)
+        write_archive(path, {name: getattr(self, name) for name in _FIELDS} | extra)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> tuple[Parameters, dict[str, np.ndarray]]:
@@ -123,17 +123,16 @@ class Parameters:
         Raises
         ------
         ModelError
-            If the file is missing, damaged or no model.
+            If the file is missing, damaged or no model, or its numbers are not those of a mixture.
         """
+        found = read_archive(path, "model", _CURE, _FIELDS)
+        weights, means, covariances, name = (found.pop(field) for field in _FIELDS)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                found = dict(data)
-            fields = [found.pop(name) for name in ("weights", "means", "covariances", "covariance_type")]
-            return cls(fields[0], fields[1], fields[2], str(fields[3])), found
-        except FileNotFoundError as error:
-            raise ModelError(f"{path}: no such file; give a model that --save model has written") from error
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ModelError(
-                f"{path}: not a model that this program wrote ({error}); "
-                "give one that --save model has written"
-            ) from error
+            if len(weights) == 0 or weights.min() < 0 or not np.isclose(weights.sum(), 1.0, atol=1e-6):
+                raise DataError("the weights must not be negative and must sum to 1")
+            parameters = cls(weights, means, covariances, str(name))
+            # An indefinite covariance would be found only when the model is used.
+            _ = parameters.factors
+        except DataError as error:
+            raise ModelError(f"{path}: not a model that this program wrote ({error}); {_CURE}") from error
+        return parameters, found

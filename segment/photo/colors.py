@@ -80,7 +80,7 @@ def _opponent_colors(
     opponents: np.ndarray,
     offset: float,
 ) -> np.ndarray:
-    from segment.kernels.colors import opponent_colors
+    from segment.kernels.image.colors import opponent_colors
 
     out = np.empty_like(linear)
     opponent_colors(linear, cones, *compression, opponents, offset, out)

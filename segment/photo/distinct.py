@@ -59,7 +59,7 @@ class _Counted:
     """8-bit colors, counted in a table of all 2^24 of them."""
 
     def __init__(self, pixels: np.ndarray, weights: np.ndarray | None) -> None:
-        from segment.kernels import colors
+        from segment.kernels.image import colors
 
         self._pixels = pixels
         self._mask = None if weights is None else weights > 0
@@ -77,7 +77,7 @@ class _Counted:
             self.weights = np.bincount(numbers, weights[self._mask], n).astype(np.float64)
 
     def spread(self, per_color: np.ndarray, fill: Any, n_jobs: int | None = None) -> np.ndarray:
-        from segment.kernels.colors import TABLE_SIZE, look_up
+        from segment.kernels.image.colors import TABLE_SIZE, look_up
 
         # A small table stays in the cache: looking up a byte takes a quarter of the time of four.
         small = (

@@ -14,7 +14,7 @@ import numpy as np
 
 from segment.datasets import dataset_folder
 from segment.errors import DataError, DatasetError
-from segment.kernels.matching import match_near
+from segment.kernels.regions.matching import match_near
 
 # Boundaries count as the same within this share of the image diagonal (4.3 pixels for 481 x 321).
 BOUNDARY_TOLERANCE = 0.0075

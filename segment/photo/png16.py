@@ -29,7 +29,7 @@ def read_png16(data: bytes, source: str) -> np.ndarray:
     ImageError
         If the file is truncated or damaged.
     """
-    from segment.kernels.png import unfilter
+    from segment.kernels.image.png import unfilter
 
     width, height = struct.unpack(">II", data[16:24])
     channels = png16_channels(data)

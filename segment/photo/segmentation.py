@@ -59,7 +59,7 @@ def palette_of(
         Black for a label of no pixel.
     shares : (n_labels,) float64 ndarray
     """
-    from segment.kernels.colors import sum_by_label
+    from segment.kernels.image.colors import sum_by_label
 
     rows, labels = colors.reshape(-1, 3), label_map.ravel()
 

@@ -100,7 +100,7 @@ def filter_labels(
     photo: Photo, model: PhotoModel, label_map: np.ndarray, smoothing: Smoothing, *, n_jobs: int | None = None
 ) -> np.ndarray:
     """Return the labels of the largest filtered responsibility."""
-    from segment.kernels.guided import label_rows
+    from segment.kernels.image.guided import label_rows
 
     step = int(np.ceil(np.sqrt(photo.n_pixels / WORKING_PIXELS)))
     offset = step // 2
@@ -170,7 +170,7 @@ def guided_coefficients(
         Filtered map ``c * LANES + k`` is ``sum(out[c, ..., :3, k] * guide) + out[c, ..., 3, k]``. Maps beyond
         the last are 0.
     """
-    from segment.kernels.guided import LANES, box_mean, multiply_maps, solve_coefficients
+    from segment.kernels.image.guided import LANES, box_mean, multiply_maps, solve_coefficients
 
     blocks = block_ranges(len(guide), _ROWS)
     colors = guide.astype(np.float32)
@@ -216,8 +216,8 @@ def merge_specks(label_map: np.ndarray, colors: np.ndarray, share: float) -> np.
     -------
     (M, N) int32 ndarray
     """
-    from segment.kernels.colors import sum_by_label
-    from segment.kernels.specks import borders_of_small, label_regions, merge_small
+    from segment.kernels.image.colors import sum_by_label
+    from segment.kernels.image.specks import borders_of_small, label_regions, merge_small
 
     regions = np.empty(label_map.size, dtype=np.int32)
     n_regions = label_regions(label_map, regions)

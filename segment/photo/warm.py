@@ -27,7 +27,8 @@ def _load() -> None:
 
 def compilation_notice() -> str | None:
     """Return what to tell a person who would wait for kernels to be compiled; None if they are cached."""
-    from segment.kernels import guided, narrow
+    from segment.kernels.em import narrow
+    from segment.kernels.image import guided
 
     for kernel in (narrow.accumulate_full_3, guided.label_rows):
         folder = getattr(kernel, "stats", None) and kernel.stats.cache_path

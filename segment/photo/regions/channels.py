@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from segment.kernels import gradients
+from segment.kernels.image import gradients
 from segment.mixture import Parameters, Samples, responsibilities, run_em, starting_points
 from segment.mixture.gaussian import GaussianModel
 from segment.parallel import map_blocks

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from segment.errors import ModelError
-from segment.kernels.regions import Quadratic
+from segment.kernels.regions.merging import Quadratic
 
 GRADIENT_NAMES = (
     "color2",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from segment.kernels import arcs as measures
-from segment.kernels import regions as kernels
-from segment.kernels.regions import Graph, Quadratic
+from segment.kernels.regions import arcs as measures
+from segment.kernels.regions import merging as kernels
+from segment.kernels.regions.merging import Graph, Quadratic
 from segment.photo.regions.channels import Channels
 from segment.photo.regions.cost import FEATURES, GRADIENT_NAMES, INSIDE_NAMES, STEP_NAMES
 

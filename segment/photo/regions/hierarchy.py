@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segment.kernels.linkage import average_linkage, fill_heights
-from segment.kernels.regions import Graph, merge_until
+from segment.kernels.regions.linkage import average_linkage, fill_heights
+from segment.kernels.regions.merging import Graph, merge_until
 from segment.parallel import map_blocks, single_threaded_blas
 from segment.photo.photo import Photo
 from segment.photo.regions.channels import Channels, measure_channels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from segment.kernels.arcs import refine_pixels
+from segment.kernels.regions.arcs import refine_pixels
 from segment.mixture import responsibilities
 from segment.parallel import block_ranges, map_blocks
 from segment.photo.photo import Photo

@@ -1,0 +1,1 @@
+"""Kernels of images: colors, filters, transforms, small regions of a label map."""

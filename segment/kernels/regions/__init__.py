@@ -1,0 +1,1 @@
+"""Kernels of the hierarchy of regions: arcs between leaves, merging, linkage, matching of boundaries."""
