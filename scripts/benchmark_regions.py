@@ -28,7 +28,7 @@ from segment.photo.evaluation import (
     summarize_regions,
 )
 from segment.photo.photo import Photo
-from segment.photo.regions.hierarchy import segment_regions
+from segment.photo.regions.hierarchy import find_region_tree
 from segment.photo.regions.sizes import to_lab
 
 # The same number of scales for everybody; what other parameters a method has are its usual ones, or where
@@ -160,7 +160,7 @@ def kept(compute: Callable[[], Any], folder: Path | None, name: str) -> Any:
 def grow_ours(name: str) -> tuple[Any, ContingencyTable, float]:
     annotated = load_bsds500_image("val", name)
     started = time.process_time()
-    tree = segment_regions(annotated.image, n_jobs=1)
+    tree = find_region_tree(annotated.image, n_jobs=1)
     return tree, ContingencyTable.of(tree.leaves, annotated.annotations), time.process_time() - started
 
 
@@ -198,11 +198,11 @@ def evaluate_ours(names: list[str], pool: ProcessPoolExecutor) -> tuple[list, di
 
 def time_one(name: str, rounds: int = 5) -> float:
     image = load_bsds500_image("val", name).image
-    segment_regions(image)
+    find_region_tree(image)
     seconds = []
     for _ in range(rounds):
         started = time.perf_counter()
-        segment_regions(image)
+        find_region_tree(image)
         seconds.append(time.perf_counter() - started)
     return float(np.median(seconds))
 

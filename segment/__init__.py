@@ -13,7 +13,14 @@ from segment._version import __version__
 if TYPE_CHECKING:
     from segment.digits import cluster_digits
     from segment.mixture import EMResult, GaussianMixture, Parameters, Samples, fit_em, fit_mixture
-    from segment.photo import PhotoSegmentation, RegionTree, segment_photo, segment_regions
+    from segment.photo import (
+        PhotoSegmentation,
+        RegionSegmentation,
+        RegionTree,
+        find_region_tree,
+        segment_photo,
+        segment_regions,
+    )
 
 # Public name -> the room that defines it.
 _HOME = {
@@ -27,6 +34,8 @@ _HOME = {
     "segment_photo": "segment.photo",
     "cluster_digits": "segment.digits",
     "RegionTree": "segment.photo",
+    "RegionSegmentation": "segment.photo",
+    "find_region_tree": "segment.photo",
     "segment_regions": "segment.photo",
 }
 
@@ -35,10 +44,12 @@ __all__ = [
     "GaussianMixture",
     "Parameters",
     "PhotoSegmentation",
+    "RegionSegmentation",
     "RegionTree",
     "Samples",
     "__version__",
     "cluster_digits",
+    "find_region_tree",
     "fit_em",
     "fit_mixture",
     "segment_photo",

@@ -35,7 +35,7 @@ def decode(content):
 def test_lossless_formats_give_the_same_pixels(format, options):
     photo = decode(encoded(IMAGE, format, **options))
     assert np.array_equal(photo.pixels, IMAGE)
-    assert photo.alpha is None
+    assert photo.weight is None
     assert photo.is_color
     assert photo.reader == {
         "format": format,
@@ -67,7 +67,7 @@ def test_other_modes_become_srgb(mode):
 def test_alpha_becomes_a_weight():
     photo = decode(encoded(np.dstack([IMAGE, ALPHA])))
     assert np.array_equal(photo.pixels, IMAGE)
-    assert np.allclose(photo.alpha, ALPHA / 255, atol=1e-7)
+    assert np.allclose(photo.weight, ALPHA / 255, atol=1e-7)
     assert np.array_equal(photo.counts, ALPHA > 0)
     assert photo.reader["alpha"] == "weight"
 
@@ -127,7 +127,7 @@ def test_16_bit_png_keeps_its_16_bits_under_every_filter(channels):
     assert np.array_equal(photo.pixels, colors)
     assert photo.reader["depth"] == 16
     if channels != 3:
-        assert np.allclose(photo.alpha, deep[:, :, -1] / 65535, atol=1e-6)
+        assert np.allclose(photo.weight, deep[:, :, -1] / 65535, atol=1e-6)
 
 
 def test_16_bit_gray_png_and_tiff():
@@ -147,7 +147,7 @@ def test_16_bit_color_tiff_with_alpha():
     deep = np.random.default_rng(0).integers(0, 65536, (9, 8, 4)).astype(np.uint16)
     photo = decode(tiff(deep, photometric="rgb", extrasamples=["unassalpha"]))
     assert np.array_equal(photo.pixels, deep[:, :, :3])
-    assert np.allclose(photo.alpha, deep[:, :, 3] / 65535, atol=1e-6)
+    assert np.allclose(photo.weight, deep[:, :, 3] / 65535, atol=1e-6)
 
 
 @pytest.mark.parametrize("planar", ["contig", "separate"])
@@ -177,7 +177,7 @@ def test_arrays_are_taken_as_they_are():
     assert np.shares_memory(Photo.of(IMAGE).pixels, IMAGE)
     assert Photo.of(IMAGE[:, :, 0]).pixels.shape == IMAGE.shape
     assert Photo.of(IMAGE > 128).pixels.max() == 255
-    assert Photo.of(np.dstack([IMAGE, ALPHA])).alpha is not None
+    assert Photo.of(np.dstack([IMAGE, ALPHA])).weight is not None
     assert Photo.of(np.dstack([IMAGE, ALPHA]), bands=True).pixels.shape[2] == 4
     assert np.array_equal(Photo.of(IMAGE / 255.0).display, IMAGE)
     assert np.array_equal(Photo.of(IMAGE.astype(np.uint16) * 257).display, IMAGE)

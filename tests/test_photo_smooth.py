@@ -11,13 +11,8 @@ from segment.errors import DataError
 from segment.kernels.image import guided, specks
 from segment.photo import Photo, segment_photo
 from segment.photo import smooth as smoothing
-from segment.photo.smooth import (
-    filter_labels,
-    grid_places,
-    guided_coefficients,
-    merge_specks,
-    smoothing_of,
-)
+from segment.photo.smooth import filter_labels, grid_places, guided_coefficients, smoothing_of
+from segment.photo.specks import join_small, merge_specks
 
 
 def naive_box(values, radius):
@@ -121,6 +116,23 @@ def test_specks_join_each_other_before_they_vanish():
     assert (merged[2:5, 2:4] == merged[2, 2]).all()
     assert merged[2, 2] in (1, 2)
     assert (merged == 0).sum() == 94
+
+
+@pytest.mark.kernels
+def test_small_regions_join_what_they_look_like_smallest_first():
+    regions = np.array([[0, 0, 0, 1, 2, 2, 2]] * 3, dtype=np.int32)
+    sizes, colors = np.array([9.0, 3.0, 9.0]), np.array([[10.0], [80.0], [70.0]])
+    assert join_small(regions, sizes, sizes[:, None] * colors, 4).tolist() == [0, 2, 2]
+    assert join_small(regions, sizes, sizes[:, None] * colors, 3).tolist() == [0, 1, 2]
+
+
+@pytest.mark.kernels
+def test_what_was_merged_has_the_label_of_its_largest_part():
+    # Two gray specks and the smallest, which joins the darker of them; then both together join black.
+    labels = np.zeros((10, 10), np.int32)
+    labels[0, :4], labels[0, 4:6] = 1, 2
+    colors = np.array([[0, 0, 0], [200, 200, 200], [190, 190, 190]], np.uint8)
+    assert (merge_specks(labels, colors[labels], 0.06)[0, :6] == 1).all()
 
 
 @pytest.mark.kernels

@@ -11,15 +11,15 @@ from skimage.measure import label
 
 from segment.errors import DataError, ImageError, ModelError
 from segment.kernels.regions import merging as kernels
-from segment.kernels.regions.arcs import ALIKE, NEAR, absorb_small, refine_pixels
+from segment.kernels.regions.arcs import ALIKE, NEAR, refine_pixels
 from segment.kernels.regions.linkage import average_linkage, fill_heights
 from segment.kernels.regions.merging import Graph, Quadratic
 from segment.mixture import Parameters
 from segment.photo.photo import Photo
-from segment.photo.regions.channels import COLORS, TEXTURES, Channel, Channels, smoothed_tensor
+from segment.photo.regions.channels import COLOR_BINS, TEXTURE_BINS, Channel, Channels, smoothed_tensor
 from segment.photo.regions.cost import FEATURES, MergeCost, shipped_cost
 from segment.photo.regions.graph import build_graph
-from segment.photo.regions.hierarchy import Hierarchy, agreed, segment_regions
+from segment.photo.regions.hierarchy import Hierarchy, agreed, find_region_tree
 from segment.photo.regions.sizes import resized, to_lab, working_shapes
 from segment.photo.regions.tree import RegionTree
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_tree_is_refused(tmp_path):
 
 
 def test_painted_areas_are_found():
-    label_map = segment_regions(painted()).cut(n_regions=3)
+    label_map = find_region_tree(painted()).cut(n_regions=3)
     truth = np.zeros((60, 80), dtype=int)
     truth[:30, 40:] = 1
     truth[30:, 40:] = 2
@@ -102,7 +102,7 @@ def test_painted_areas_are_found():
 
 
 def test_cuts_are_nested():
-    tree = segment_regions(painted(noise=40))
+    tree = find_region_tree(painted(noise=40))
     fine, coarse = tree.cut(n_regions=6), tree.cut(n_regions=3)
     assert len(np.unique(fine)) == 6
     assert all(len(np.unique(coarse[fine == k])) == 1 for k in range(6))
@@ -111,8 +111,8 @@ def test_cuts_are_nested():
 def test_same_seed_same_tree_whatever_the_threads():
     image = painted(noise=30)
     one, two = (
-        segment_regions(image, random_state=3, n_jobs=1),
-        segment_regions(image, random_state=3, n_jobs=2),
+        find_region_tree(image, random_state=3, n_jobs=1),
+        find_region_tree(image, random_state=3, n_jobs=2),
     )
     assert np.array_equal(one.leaves, two.leaves)
     assert np.array_equal(one.merges, two.merges)
@@ -134,7 +134,7 @@ def test_same_seed_same_tree_whatever_the_threads():
     ids=["one color", "1 x 1", "2 x 2", "1 x N", "N x 1", "gray", "16 bit", "alpha"],
 )
 def test_odd_images_become_trees(image):
-    tree = segment_regions(image)
+    tree = find_region_tree(image)
     assert tree.leaves.shape == image.shape[:2]
     assert (tree.cut(n_regions=1) == 0).all()
     assert np.array_equal(np.unique(tree.leaves), np.arange(tree.n_leaves))
@@ -162,7 +162,7 @@ def test_a_large_photo_is_refined_at_full_size():
     y, x = np.mgrid[:1201, :901]
     disc = np.hypot(y - 600, x - 450) < 350
     image = np.where(disc[..., None], np.uint8([210, 80, 50]), np.uint8([40, 110, 160]))
-    tree = segment_regions(image)
+    tree = find_region_tree(image)
     label_map = tree.cut(n_regions=2)
     assert label_map.shape == disc.shape
     assert (
@@ -212,7 +212,7 @@ def test_another_size_keeps_flat_colors_and_what_lies_where(shape):
     third = shape[1] // 3
     assert np.allclose(colors[:, :third], np.array([250, 0, 120]) / 255, atol=0.02)
     assert np.allclose(colors[:, -third:], np.array([0, 90, 255]) / 255, atol=0.02)
-    assert np.allclose(photo.alpha[:, -third:], 0.2, atol=0.02)
+    assert np.allclose(photo.weight[:, -third:], 0.2, atol=0.02)
 
 
 @st.composite
@@ -287,7 +287,7 @@ def test_hierarchies_of_two_sizes_meet_in_the_middle():
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 3), dtype=np.int32), np.zeros((0, 4, 3), dtype=np.uint8)])
 def test_arrays_that_are_no_image_are_refused(image):
     with pytest.raises(ImageError):
-        segment_regions(image)
+        find_region_tree(image)
 
 
 SHIFTS = {
@@ -322,7 +322,7 @@ def small_graph(shape=(24, 30), block=6):
     lab = rng.normal(50, 20, (*shape, 3)).astype(np.float32)
     gradients = {name: channel(name, shift) for name, shift in SHIFTS.items()}
     colors = Parameters(np.ones(1), np.zeros((1, 3)), np.ones((1, 3)), "diag")
-    channels = Channels(lab, posteriors(0, COLORS), posteriors(1, TEXTURES), gradients, colors)
+    channels = Channels(lab, posteriors(0, COLOR_BINS), posteriors(1, TEXTURE_BINS), gradients, colors)
     y, x = np.indices(shape)
     leaves = (y // block * (shape[1] // block) + x // block).astype(np.int32)
     return leaves, build_graph(channels, leaves), channels
@@ -383,15 +383,6 @@ def test_tensors_are_those_of_plain_filters(is_posterior):
         )
     assert np.allclose(channel.tensor, expected, rtol=1e-3, atol=1e-6)
     assert np.allclose(channel.level.sum(axis=2), 1, atol=1e-5)
-
-
-@pytest.mark.kernels
-def test_tiny_regions_join_what_they_look_like():
-    labels = np.array([[0, 0, 0, 1, 2, 2, 2]] * 3, dtype=np.int32)
-    colors = np.array([10, 80, 70], dtype=np.float32)[labels][..., None].repeat(3, axis=2)
-    target = np.empty(3, dtype=np.int64)
-    absorb_small(labels, colors, 3, 4, target)
-    assert target.tolist() == [0, 2, 2]
 
 
 @pytest.mark.kernels

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from segment.cli import main
-from segment.photo.regions.segmentation import DETAILS, segment_photo_into_regions
+from segment.photo.regions.segmentation import DETAILS, segment_regions
 from segment.photo.regions.tree import RegionTree
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -71,9 +71,7 @@ def test_the_same_run_writes_the_same_bytes(folder, tmp_path):
 
 def test_more_detail_is_more_regions(folder):
     image = np.asarray(Image.open(folder / "flag.png"))
-    counts = [
-        segment_photo_into_regions(image, scale=DETAILS[name]).n_labels for name in ("low", "medium", "high")
-    ]
+    counts = [segment_regions(image, scale=DETAILS[name]).n_labels for name in ("low", "medium", "high")]
     assert counts == sorted(counts)
 
 
@@ -97,7 +95,7 @@ def test_transparent_pixels_have_no_region():
     image = np.full((40, 60, 4), 255, dtype=np.uint8)
     image[:, :20, :3] = 200, 30, 30
     image[10:30, 30:50, 3] = 0
-    segmentation = segment_photo_into_regions(image, n_regions=3)
+    segmentation = segment_regions(image, n_regions=3)
     assert (segmentation.label_map[10:30, 30:50] == -1).all()
     assert (segmentation.label_map >= 0).sum() == 40 * 60 - 400
     assert np.array_equal(np.unique(segmentation.label_map), np.arange(-1, segmentation.n_labels))

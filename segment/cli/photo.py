@@ -250,7 +250,7 @@ def _by_regions(ctx: click.Context, options: dict[str, Any], status: Status) -> 
     """Find regions: a number of them, or a scale."""
     from segment.photo.regions.segmentation import (
         DETAILS,
-        segment_photo_into_regions,
+        segment_regions,
         summarize_regions,
     )
 
@@ -266,7 +266,7 @@ def _by_regions(ctx: click.Context, options: dict[str, Any], status: Status) -> 
 
     def segment(photo: Any) -> Any:
         status("regions")
-        return segment_photo_into_regions(photo, **cut, **shared)
+        return segment_regions(photo, **cut, **shared)
 
     return segment, summarize_regions
 

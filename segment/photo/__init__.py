@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from segment.photo.model import PhotoModel
     from segment.photo.photo import Photo
     from segment.photo.read import read_photo
-    from segment.photo.regions.hierarchy import segment_regions
+    from segment.photo.regions.hierarchy import find_region_tree
+    from segment.photo.regions.segmentation import RegionSegmentation, segment_regions
     from segment.photo.regions.tree import RegionTree
 
 _HOME = {
@@ -24,15 +25,19 @@ _HOME = {
     "apply_model": "fit",
     "read_photo": "read",
     "segment_photo": "fit",
-    "segment_regions": "regions.hierarchy",
+    "RegionSegmentation": "regions.segmentation",
+    "find_region_tree": "regions.hierarchy",
+    "segment_regions": "regions.segmentation",
 }
 
 __all__ = [
     "Photo",
     "PhotoModel",
     "PhotoSegmentation",
+    "RegionSegmentation",
     "RegionTree",
     "apply_model",
+    "find_region_tree",
     "read_photo",
     "segment_photo",
     "segment_regions",

@@ -44,9 +44,9 @@ def distinct_colors(photo: Photo, weights: np.ndarray | None = None) -> Distinct
     ----------
     photo : Photo
     weights : (M, N) float ndarray, optional
-        Weights of the pixels instead of `photo.alpha`.
+        Weights of the pixels instead of `photo.weight`.
     """
-    weights = photo.alpha if weights is None else weights
+    weights = photo.weight if weights is None else weights
     pixels = photo.pixels
     if pixels.dtype == np.uint8 and pixels.shape[2] == 3 and photo.n_pixels > _FEW_PIXELS:
         return _Counted(pixels, weights)

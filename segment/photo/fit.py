@@ -311,7 +311,7 @@ def _as_photo(image: Any) -> Photo:
 
 
 def _weighted(photo: Photo, sample_weight: Any) -> Photo:
-    """Put `sample_weight` on top of the alpha of a photo."""
+    """Put `sample_weight` on top of the weight that a photo has."""
     if sample_weight is None:
         return photo
     weight = np.asarray(sample_weight, dtype=np.float64)
@@ -319,10 +319,10 @@ def _weighted(photo: Photo, sample_weight: Any) -> Photo:
         raise ImageError(f"sample_weight has shape {weight.shape}; {photo.shape}, one a pixel, is needed")
     if not np.isfinite(weight).all() or weight.min() < 0:
         raise ImageError("sample_weight holds values that are negative or not finite")
-    weight = weight if photo.alpha is None else weight * photo.alpha
+    weight = weight if photo.weight is None else weight * photo.weight
     if not weight.any():
         raise ImageError("every pixel has weight 0; there is nothing to segment")
-    return replace(photo, alpha=weight)
+    return replace(photo, weight=weight)
 
 
 def _checked_count(n_components: Any, n_colors: int) -> int:

@@ -22,8 +22,9 @@ class Photo:
     ----------
     pixels : (M, N, D) ndarray, C-contiguous
         uint8, uint16, or float. sRGB colors (D = 3; floats in [0, 1]) if `is_color`, else any bands.
-    alpha : (M, N) float32 ndarray in [0, 1], or None
-        Weight of each pixel; None where all are opaque. Pixels of weight 0 take no part.
+    weight : (M, N) float ndarray, or None
+        How much each pixel counts (its alpha, a sample weight, or both); None if all count alike. Pixels of
+        weight 0 take no part.
     is_color : bool
     name : str
         What outputs are named after.
@@ -36,7 +37,7 @@ class Photo:
     """
 
     pixels: np.ndarray
-    alpha: np.ndarray | None = None
+    weight: np.ndarray | None = None
     is_color: bool = True
     name: str = "photo"
     source: str = "array"
@@ -80,9 +81,9 @@ class Photo:
                 f"image is {array.dtype} and reaches from {array.min():.4g} to {array.max():.4g}; float "
                 "colors lie in [0, 1]: divide by the largest value, or pass uint8 or uint16"
             )
-        alpha = as_weights(array[:, :, 3]) if channels == 4 else None
+        weight = as_weights(array[:, :, 3]) if channels == 4 else None
         colors = np.repeat(array, 3, axis=2) if channels == 1 else array[:, :, :3]
-        return cls(np.ascontiguousarray(colors), alpha)
+        return cls(np.ascontiguousarray(colors), weight)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,7 +98,7 @@ class Photo:
     @cached_property
     def counts(self) -> np.ndarray | None:
         """Which pixels take part, (M, N) bool; None if all do."""
-        return None if self.alpha is None else self.alpha > 0
+        return None if self.weight is None else self.weight > 0
 
     @cached_property
     def display(self) -> np.ndarray:

@@ -21,6 +21,7 @@ from segment.parallel import block_ranges, map_blocks
 from segment.photo.colors import to_features
 from segment.photo.model import PhotoModel
 from segment.photo.photo import Photo
+from segment.photo.specks import merge_specks
 
 # Radii are stated for this number of pixels (a photo of BSDS500) and grow with a photo's side, so that a
 # photo and its enlargement are smoothed alike.
@@ -199,43 +200,3 @@ def guided_coefficients(
         map_blocks(solve, blocks, n_jobs)
         out[c] = mean_of(solved).reshape(out.shape[1:])
     return out
-
-
-def merge_specks(label_map: np.ndarray, colors: np.ndarray, share: float) -> np.ndarray:
-    """Merge connected regions below a share of the area into the neighbor of the most similar mean color.
-
-    Parameters
-    ----------
-    label_map : (M, N) int32 ndarray
-        Labels below 0 belong to no region.
-    colors : (M, N, 3) uint8 ndarray
-    share : float
-        Of the area that has a label.
-
-    Returns
-    -------
-    (M, N) int32 ndarray
-    """
-    from segment.kernels.image.colors import sum_by_label
-    from segment.kernels.image.specks import borders_of_small, label_regions, merge_small
-
-    regions = np.empty(label_map.size, dtype=np.int32)
-    n_regions = label_regions(label_map, regions)
-    sums, counts = np.zeros((n_regions, 3), dtype=np.int64), np.zeros(n_regions, dtype=np.int64)
-    sum_by_label(colors.reshape(-1, 3), regions, sums, counts)
-    least = share * float(counts.sum())
-    small = counts < least
-    if not small.any():
-        return label_map
-    placed = regions.reshape(label_map.shape)
-    pairs = np.empty((borders_of_small(placed, small, np.empty((0, 2), dtype=np.int32)), 2), dtype=np.int32)
-    borders_of_small(placed, small, pairs)
-    means = to_features(sums / counts[:, None] / 255.0, "lab")
-    parents = np.arange(n_regions, dtype=np.int32)
-    sizes = counts.astype(np.float64)
-    merge_small(pairs, sizes, means * sizes[:, None], least, parents)
-    labels = np.empty(n_regions + 1, dtype=np.int32)
-    labels[-1] = -1
-    labels[regions] = label_map.ravel()
-    labels[:-1] = labels[parents]
-    return labels[regions].reshape(label_map.shape)

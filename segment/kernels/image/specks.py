@@ -90,43 +90,43 @@ def _offer(a, b, sizes, sums, least, distances, nearest):
 
 @kernel
 def merge_small(pairs, sizes, sums, least, parents):
-    """Merge regions smaller than `least` into the neighbor of the most similar mean color.
+    """Join each region smaller than `least` to the neighbor of the most similar mean color, smallest first.
 
     Parameters
     ----------
-    pairs : IN (p, 2) int32
-        Neighboring regions.
+    pairs : INOUT (p, 2) int32
+        Neighboring regions, of which at least one is small; used up.
     sizes, sums : INOUT (R,) float64, (R, D) float64
-        Area and sum of colors; those of a merged region pass to the larger of the two.
+        Area and sum of colors; those of a region pass to the one that it joins.
     least : float
-    parents : INOUT (R,) int32
-        Starts as 0 .. R - 1; at the end, the region that each has become part of.
+    parents : OUT (R,) int32
+        The region that each has become part of.
     """
-    R = parents.size
+    R, P = parents.size, pairs.shape[0]
+    for region in range(R):
+        parents[region] = region
     distances, nearest = np.empty(R), np.empty(R, dtype=np.int32)
     merged = True
     while merged:
         merged = False
-        for region in range(R):
-            distances[region] = np.inf
-            nearest[region] = -1
-        for i in range(pairs.shape[0]):
+        distances[:] = np.inf
+        kept = 0
+        for i in range(P):
             a, b = _root(parents, pairs[i, 0]), _root(parents, pairs[i, 1])
             if a != b:
+                pairs[kept, 0], pairs[kept, 1] = a, b
+                kept += 1
                 _offer(a, b, sizes, sums, least, distances, nearest)
                 _offer(b, a, sizes, sums, least, distances, nearest)
-        for region in range(R):
-            if nearest[region] < 0:
+        P = kept
+        for a in np.argsort(sizes, kind="mergesort"):
+            if parents[a] != a or sizes[a] >= least or distances[a] == np.inf:
                 continue
-            a, b = _root(parents, region), _root(parents, nearest[region])
-            if a == b or min(sizes[a], sizes[b]) >= least:
-                continue
-            if sizes[a] > sizes[b]:
-                a, b = b, a
-            parents[a] = b
-            sizes[b] += sizes[a]
-            for c in range(sums.shape[1]):
-                sums[b, c] += sums[a, c]
-            merged = True
+            b = _root(parents, nearest[a])
+            if a != b:
+                parents[a] = b
+                sizes[b] += sizes[a]
+                sums[b] += sums[a]
+                merged = True
     for region in range(R):
         parents[region] = _root(parents, region)

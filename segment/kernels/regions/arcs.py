@@ -1,4 +1,4 @@
-"""Leaves and the arcs between them: joining tiny regions, normals, and what is measured along an arc."""
+"""The arcs between leaves: normals, and what is measured along an arc."""
 
 from __future__ import annotations
 
@@ -17,74 +17,6 @@ REACH = 4
 # posteriors of smoothed colors, .327 without smoothing.
 NEAR = 2.0
 ALIKE = 1 / 16
-
-
-@kernel
-def absorb_small(labels, colors, n_labels, smallest, target):
-    """Join each region below `smallest` pixels to the neighbor of closest mean color, smallest first.
-
-    IN labels (M, N) int32; colors (M, N, 3) float32. OUT target (n_labels,) int64: the region each becomes.
-    """
-    M, N = labels.shape
-    area, total = np.zeros(n_labels), np.zeros((n_labels, 3))
-    ends = np.empty((2 * M * N, 2), np.int64)
-    E = 0
-    for y in range(M):
-        for x in range(N):
-            a = labels[y, x]
-            area[a] += 1
-            for d in range(3):
-                total[a, d] += colors[y, x, d]
-            if x + 1 < N and labels[y, x + 1] != a:
-                ends[E] = a, labels[y, x + 1]
-                E += 1
-            if y + 1 < M and labels[y + 1, x] != a:
-                ends[E] = a, labels[y + 1, x]
-                E += 1
-    for a in range(n_labels):
-        target[a] = a
-    nearest = np.empty(n_labels, np.int64)
-    while True:
-        closest = np.full(n_labels, np.inf)
-        kept = 0
-        for e in range(E):
-            a, b = _root(target, ends[e, 0]), _root(target, ends[e, 1])
-            if a == b:
-                continue
-            ends[kept] = a, b
-            kept += 1
-            if min(area[a], area[b]) >= smallest:
-                continue
-            distance = 0.0
-            for d in range(3):
-                distance += (total[a, d] / area[a] - total[b, d] / area[b]) ** 2
-            if distance < closest[a]:
-                closest[a], nearest[a] = distance, b
-            if distance < closest[b]:
-                closest[b], nearest[b] = distance, a
-        E = kept
-        joined = False
-        for a in np.argsort(area, kind="mergesort"):
-            if target[a] != a or area[a] >= smallest or closest[a] == np.inf:
-                continue
-            b = _root(target, nearest[a])
-            if a != b:
-                target[a] = b
-                area[b] += area[a]
-                total[b] += total[a]
-                joined = True
-        if not joined:
-            break
-    for a in range(n_labels):
-        target[a] = _root(target, a)
-
-
-@kernel
-def _root(target, a):
-    while target[a] != a:
-        target[a] = target[target[a]]
-        a = target[a]
-    return a
 
 
 @kernel

@@ -13,13 +13,13 @@ import numpy as np
 
 from segment.kernels.compile import kernel
 
-COLORS, TEXTURES, MODES, GRADIENTS, ACROSS = 12, 16, 16, 12, 7
+COLOR_BINS, TEXTURE_BINS, MODES, GRADIENTS, ACROSS = 12, 16, 16, 12, 7
 
 # Columns of a region's row.
 AREA = 0
 COLOR = 1
-TEXTURE = COLOR + COLORS
-LAB = TEXTURE + TEXTURES  # 3 means, then 6 second moments: LL, aL, aa, bL, ba, bb
+TEXTURE = COLOR + COLOR_BINS
+LAB = TEXTURE + TEXTURE_BINS  # 3 means, then 6 second moments: LL, aL, aa, bL, ba, bb
 PLACE = LAB + 9  # y, x, yy, xx, xy in units of the image, pixels on the image border
 INSIDE = PLACE + 6  # three gradients
 MODE = INSIDE + 3
@@ -82,9 +82,9 @@ def sum_regions(labels, lab, color, texture, regions, boxes):
             a = labels[y, x]
             row, box = regions[a], boxes[a]
             row[AREA] += 1
-            for k in range(COLORS):
+            for k in range(COLOR_BINS):
                 row[COLOR + k] += color[y, x, k]
-            for k in range(TEXTURES):
+            for k in range(TEXTURE_BINS):
                 row[TEXTURE + k] += texture[y // 2, x // 2, k]
             m = LAB + 3
             for d in range(3):
@@ -143,8 +143,8 @@ def _arc_features(arc, out):
 def _contrast_features(small, large, out, i):
     """Distances between the two regions: color and texture histograms, Gaussians of Lab, means, modes."""
     A, B = small[AREA], large[AREA]
-    out[i] = _hellinger(small, large, COLOR, COLORS, np.sqrt(A * B))
-    out[i + 1] = _hellinger(small, large, TEXTURE, TEXTURES, np.sqrt(A * B))
+    out[i] = _hellinger(small, large, COLOR, COLOR_BINS, np.sqrt(A * B))
+    out[i + 1] = _hellinger(small, large, TEXTURE, TEXTURE_BINS, np.sqrt(A * B))
     both = _log_det(small, large, 0.5 / A, 0.5 / B)
     each = _log_det(small, large, 1 / A, 0.0) + _log_det(small, large, 0.0, 1 / B)
     out[i + 2] = np.sqrt(max(0.5 * both - 0.25 * each, 0.0))

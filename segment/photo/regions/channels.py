@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from segment.kernels.image import gradients
+from segment.kernels.regions.merging import COLOR_BINS, TEXTURE_BINS
 from segment.mixture import Parameters, Samples, responsibilities, run_em, starting_points
 from segment.mixture.gaussian import GaussianModel
 from segment.parallel import map_blocks
-
-COLORS = 12
-TEXTURES = 16
 
 # Absolute variances added to the components: about the noise of a blurred Lab value, and of a derivative.
 _COLOR_NOISE = 9.0
@@ -69,14 +67,14 @@ class Channels:
     Attributes
     ----------
     lab : (M, N, 3) float32 ndarray
-    color : (M, N, COLORS) float32 ndarray
+    color : (M, N, COLOR_BINS) float32 ndarray
         Posteriors of the color mixture, zero for components that a small image has no pixels for.
-    texture : (ceil(M / 2), ceil(N / 2), TEXTURES) float32 ndarray
+    texture : (ceil(M / 2), ceil(N / 2), TEXTURE_BINS) float32 ndarray
         Posteriors of the texture mixture, on every second row and column.
     gradients : dict of Channel
         By name: "color2" is the color posteriors at sigma 2, "light3" L, "tint6" a and b.
     color_mixture : Parameters
-        Of Lab colors, at most `COLORS` components.
+        Of Lab colors, at most `COLOR_BINS` components.
     """
 
     lab: np.ndarray
@@ -106,8 +104,8 @@ def _measure_color(lab: np.ndarray, random_state: int) -> tuple[np.ndarray, dict
     from scipy.ndimage import gaussian_filter
 
     smooth = gaussian_filter(lab, (1, 1, 0))
-    mixture = _fitted(smooth, COLORS, _COLOR_NOISE, random_state)
-    posteriors = _posteriors(smooth, mixture, COLORS)
+    mixture = _fitted(smooth, COLOR_BINS, _COLOR_NOISE, random_state)
+    posteriors = _posteriors(smooth, mixture, COLOR_BINS)
     half = _halved(posteriors)
     quarter = _halved(half)
     gradients = {
@@ -130,8 +128,8 @@ def _measure_texture(lab: np.ndarray, random_state: int) -> tuple[np.ndarray, di
     ]
     # The mixture is as good on every second row and column (covering within .001) and four times cheaper.
     features = np.stack(responses, axis=-1)
-    mixture = _fitted(features, TEXTURES, _TEXTURE_NOISE, random_state)
-    posteriors = _posteriors(features, mixture, TEXTURES)
+    mixture = _fitted(features, TEXTURE_BINS, _TEXTURE_NOISE, random_state)
+    posteriors = _posteriors(features, mixture, TEXTURE_BINS)
     half = _halved(posteriors)
     return posteriors, {
         "texture4": smoothed_tensor(posteriors, 2, 1),

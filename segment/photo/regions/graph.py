@@ -9,6 +9,7 @@ from segment.kernels.regions import merging as kernels
 from segment.kernels.regions.merging import Graph, Quadratic
 from segment.photo.regions.channels import Channels
 from segment.photo.regions.cost import FEATURES, GRADIENT_NAMES, INSIDE_NAMES, STEP_NAMES
+from segment.photo.specks import join_small
 
 # The landscape whose basins are the leaves.
 _LANDSCAPE = {"color2": 1.0, "color4": 0.5, "light1": 1.0, "light3": 0.5, "texture4": 0.3}
@@ -35,9 +36,11 @@ def find_leaves(channels: Channels) -> np.ndarray:
     # Padded, since no minimum is looked for in less than three rows; a flat image has none: one leaf.
     padded = np.pad(gaussian_filter(landscape, _LANDSCAPE_BLUR), 1, mode="edge")
     basins = np.maximum(watershed(padded)[1:-1, 1:-1].astype(np.int32) - 1, 0)
-    target = np.empty(int(basins.max()) + 1, dtype=np.int64)
-    measures.absorb_small(basins, channels.lab, len(target), _SMALLEST_LEAF, target)
-    _, target = np.unique(target, return_inverse=True)
+    sizes = np.bincount(basins.ravel()).astype(np.float64)
+    sums = np.stack(
+        [np.bincount(basins.ravel(), band.ravel()) for band in channels.lab.transpose(2, 0, 1)], 1
+    )
+    _, target = np.unique(join_small(basins, sizes, sums, _SMALLEST_LEAF), return_inverse=True)
     return target.astype(np.int32)[basins]
 
 

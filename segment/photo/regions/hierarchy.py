@@ -1,4 +1,4 @@
-"""`segment_regions`: from a photo to the hierarchy of its regions."""
+"""`find_region_tree`: from a photo to the hierarchy of its regions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Hierarchy(NamedTuple):
     levels: np.ndarray
 
 
-def segment_regions(image: Any, *, random_state: int = 0, n_jobs: int | None = None) -> RegionTree:
+def find_region_tree(image: Any, *, random_state: int = 0, n_jobs: int | None = None) -> RegionTree:
     """Segment a photo into a hierarchy of regions, as people would draw them.
 
     Parameters

@@ -54,8 +54,8 @@ def _refine(
 
     def refine(block: tuple[int, int]) -> None:
         rows = slice(*block)
-        alpha = None if photo.alpha is None else photo.alpha[rows]
-        part = Photo(shown_colors(photo)[rows], alpha)
+        weight = None if photo.weight is None else photo.weight[rows]
+        part = Photo(shown_colors(photo)[rows], weight)
         y, x = np.nonzero(mixed[np.ix_(down[rows], right)])
         if len(y) == 0:
             return

@@ -9,7 +9,7 @@ import numpy as np
 
 from segment.output import versions
 from segment.photo.photo import Photo
-from segment.photo.regions.hierarchy import segment_regions
+from segment.photo.regions.hierarchy import find_region_tree
 from segment.photo.regions.tree import RegionTree
 from segment.photo.segmentation import Segmentation, Stopwatch, palette_of
 
@@ -43,7 +43,7 @@ class RegionSegmentation(Segmentation):
         return []
 
 
-def segment_photo_into_regions(
+def segment_regions(
     image: Any,
     *,
     n_regions: int | None = None,
@@ -58,26 +58,32 @@ def segment_photo_into_regions(
     image : Photo or array
         As for `segment_photo`.
     n_regions : int, optional
+        Number of regions.
     scale : float in (0, 1], optional
-        Exactly one of the two, as for `RegionTree.cut`.
+        Where the hierarchy is cut instead, as for `RegionTree.cut`; without either, at medium detail.
     random_state : int
+        As for `find_region_tree`.
     n_jobs : int, optional
+        Threads (default: all cores); the result does not depend on it.
 
     Returns
     -------
     RegionSegmentation
+        Label 0 is the largest region; the tree has every other cut.
 
     Raises
     ------
     ImageError
         If `image` is no photo.
     DataError
-        If not exactly one of `n_regions` and `scale` is given, or it is out of range.
+        If both `n_regions` and `scale` are given, or one is out of range.
     """
+    if n_regions is None and scale is None:
+        scale = DETAILS["medium"]
     photo = image if isinstance(image, Photo) else Photo.of(image)
     watch = Stopwatch()
     with watch.step("regions"):
-        tree = segment_regions(photo, random_state=random_state, n_jobs=n_jobs)
+        tree = find_region_tree(photo, random_state=random_state, n_jobs=n_jobs)
     with watch.step("label"):
         label_map = tree.cut(n_regions=n_regions, scale=scale)
         if photo.counts is not None:

@@ -34,8 +34,9 @@ def resized(photo: Photo, shape: tuple[int, int]) -> Photo:
         return photo
     colors = shown_colors(photo)
     top = np.float32(np.iinfo(colors.dtype).max if colors.dtype.kind == "u" else 1)
-    alpha = None if photo.alpha is None else _resampled(photo.alpha[..., None], shape)[..., 0]
-    return Photo(_resampled(colors, shape, top), alpha)
+    opacity = _opacity(photo)
+    weight = None if opacity is None else _resampled(opacity, shape)[..., 0]
+    return Photo(_resampled(colors, shape, top), weight)
 
 
 def shown_colors(photo: Photo) -> np.ndarray:
@@ -71,10 +72,13 @@ def to_lab(photo: Photo, *, n_jobs: int | None = None) -> np.ndarray:
     """Return a photo as (M, N, 3) float32 CIE Lab; bands that are no colors as they are shown."""
     lab = to_features(shown_colors(photo).reshape(-1, 3), "lab", n_jobs=n_jobs).astype(np.float32)
     lab = lab.reshape(*photo.shape, 3)
-    if photo.alpha is not None:
-        alpha = photo.alpha[..., None]
-        lab = lab * alpha + _WHITE * (1 - alpha)
-    return lab
+    opacity = _opacity(photo)
+    return lab if opacity is None else lab * opacity + _WHITE * (1 - opacity)
+
+
+def _opacity(photo: Photo) -> np.ndarray | None:
+    """Return the weights as an opacity, (M, N, 1) float32: a weight above 1 is no more than opaque."""
+    return None if photo.weight is None else np.minimum(photo.weight, 1).astype(np.float32)[..., None]
 
 
 def nearest_pixels(shape: tuple[int, ...], working: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
