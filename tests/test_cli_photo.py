@@ -337,7 +337,7 @@ def test_a_bad_file_is_refused_in_one_line(name, run, tmp_path):
         (["flag.png", "--seed", "-1"], 2, "-1"),
         (["flag.png", "--n-init", "0"], 2, "0"),
         (["flag.png", "--unknown"], 2, "No such option"),
-        (["skimage:cat", "-k", "2", "--jobs", "0"], 1, "n_jobs is 0"),
+        (["skimage:cat", "-k", "2", "--jobs", "0"], 2, "allowed are 1, 2, 3"),
         (["skimage:cat", "-k", "999999"], 1, "has only 32584 distinct colors; ask for at most 32584"),
         (["skimage:cat", "--model", "missing.npz"], 1, "missing.npz: no such file"),
         (["skimage:cat", "--model", "bad.npz"], 1, "bad.npz: not a model"),

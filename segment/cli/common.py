@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from segment.errors import SegmentError
+from segment.parallel import single_threaded_blas
 
 EXIT_FAILED = 1
 EXIT_SOME_FAILED = 3
@@ -40,12 +41,16 @@ def say_warning(text: object) -> None:
 
 
 def reports_errors(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn a `SegmentError` into one line and exit code 1, an interrupt into exit code 130."""
+    """Turn a `SegmentError` into one line and exit code 1, an interrupt into exit code 130.
+
+    BLAS keeps to one thread inside, also where the command is called from a Python program.
+    """
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return function(*args, **kwargs)
+            with single_threaded_blas():
+                return function(*args, **kwargs)
         except SegmentError as error:
             say_error(error)
             sys.exit(EXIT_FAILED)
@@ -63,6 +68,12 @@ def reports_errors(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
+def _check_jobs(context: click.Context, parameter: click.Parameter, value: int) -> int:
+    if value == 0:
+        raise click.BadParameter("0; allowed are 1, 2, 3, ..., -1 (every core), -2 (all but one), ...")
+    return value
+
+
 _SHARED: dict[str, Callable[[Any], Any]] = {
     "seed": click.option(
         "--seed",
@@ -76,7 +87,8 @@ _SHARED: dict[str, Callable[[Any], Any]] = {
         type=int,
         default=-1,
         show_default=True,
-        help="Threads; -1 takes every core. The result does not depend on it.",
+        callback=_check_jobs,
+        help="Threads; -1 takes every core, -2 all but one. The result does not depend on it.",
     ),
     "force": click.option("--force", is_flag=True, help="Overwrite existing outputs."),
     "json": click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout."),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from segment.errors import DataError
+from segment.parallel import single_threaded_blas
 
 if TYPE_CHECKING:
     from segment.lab.outcome import Outcome, Picture
@@ -25,10 +26,12 @@ class Experiment(NamedTuple):
     module: str
     figures: str
 
+    @single_threaded_blas()
     def run(self, random_state: int = 0) -> Outcome:
         """Run the experiment."""
         return importlib.import_module(self.module).run(random_state)
 
+    @single_threaded_blas()
     def pictures(self, outcome: Outcome) -> tuple[Picture, ...]:
         """Return the figures of what `run` returned."""
         return importlib.import_module(self.figures).pictures(outcome)

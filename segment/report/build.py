@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +67,7 @@ def section_names(only: Sequence[str]) -> list[str]:
     return [name for name in SECTIONS if not only or name in only]
 
 
+@single_threaded_blas()
 def make_section(name: str, settings: Settings) -> tuple[Section, float]:
     """Make a section; return it and the seconds it took. One that fails says why in its place."""
     title, make = SECTIONS[name]
@@ -81,17 +81,6 @@ def make_section(name: str, settings: Settings) -> tuple[Section, float]:
     return section, round(time.perf_counter() - begun, 2)
 
 
-def _make_beside_others(name: str, settings: Settings) -> tuple[Section, float]:
-    """Make a section in a process of its own: there BLAS keeps to one thread, the cores are taken.
-
-    Measured for the digits: 30 s of processor time instead of 36.
-    """
-    # What is to be limited must be loaded.
-    importlib.import_module("scipy.linalg")
-    with single_threaded_blas():
-        return make_section(name, settings)
-
-
 def _make_all(names: Sequence[str], settings: Settings, n_processes: int) -> Iterator[tuple[Section, float]]:
     """Yield every section as it is ready."""
     if min(n_processes, len(names)) < 2:
@@ -102,7 +91,7 @@ def _make_all(names: Sequence[str], settings: Settings, n_processes: int) -> Ite
     # Spawned, not forked: a fork of a process with threads may hang.
     pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
     try:
-        for future in as_completed([pool.submit(_make_beside_others, name, settings) for name in order]):
+        for future in as_completed([pool.submit(make_section, name, settings) for name in order]):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
