@@ -20,6 +20,7 @@ from segment.digits.scores import UNMATCHED, Scores, score
 from segment.errors import DataError
 from segment.mixture.expectation import responsibilities
 from segment.mixture.merging import Merging
+from segment.parallel import single_threaded_blas
 
 # Principal components by default: what each kind of features was best with on MNIST.
 N_FEATURES = {"scattering": 200, "deskew": 30, "pixels": 50}
@@ -153,6 +154,7 @@ class DigitClustering:
         return _score(self.test_digits, self.test_labels, self.n_clusters, self.model.mapping)
 
 
+@single_threaded_blas()
 def cluster_digits(
     digits: DigitSet,
     settings: DigitSettings | None = None,

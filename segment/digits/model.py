@@ -12,6 +12,7 @@ from segment.digits.normalize import to_frame
 from segment.errors import ModelError
 from segment.mixture.expectation import responsibilities
 from segment.mixture.parameters import Parameters
+from segment.parallel import single_threaded_blas
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class DigitModel:
     groups: np.ndarray
     mapping: np.ndarray
 
+    @single_threaded_blas()
     def predict(self, images: np.ndarray, n_jobs: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the cluster of each image and its posterior probability.
 

@@ -17,7 +17,7 @@ from segment.mixture.gaussian import GaussianModel, fit_em
 from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
 from segment.mixture.seeding import starting_points
-from segment.parallel import block_ranges
+from segment.parallel import block_ranges, single_threaded_blas
 from segment.photo.colors import BANDS, color_space_of, lightness_order, to_features
 from segment.photo.distinct import DistinctColors, distinct_colors
 from segment.photo.model import PhotoModel
@@ -105,6 +105,7 @@ class PhotoSegmentation(Segmentation):
         return out.reshape(*self.photo.shape, -1)
 
 
+@single_threaded_blas()
 def segment_photo(
     image: Any,
     *,
@@ -222,6 +223,7 @@ def _ordered(
     return replace(result, parameters=parameters, repairs=(*kept, *collapses))
 
 
+@single_threaded_blas()
 def apply_model(
     image: Any,
     model: PhotoModel,

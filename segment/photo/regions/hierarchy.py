@@ -32,6 +32,7 @@ class Hierarchy(NamedTuple):
     levels: np.ndarray
 
 
+@single_threaded_blas()
 def find_region_tree(image: Any, *, random_state: int = 0, n_jobs: int | None = None) -> RegionTree:
     """Segment a photo into a hierarchy of regions, as people would draw them.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from segment.output import versions
+from segment.parallel import single_threaded_blas
 from segment.photo.photo import Photo
 from segment.photo.regions.hierarchy import find_region_tree
 from segment.photo.regions.tree import RegionTree
@@ -43,6 +44,7 @@ class RegionSegmentation(Segmentation):
         return []
 
 
+@single_threaded_blas()
 def segment_regions(
     image: Any,
     *,
