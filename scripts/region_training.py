@@ -9,29 +9,8 @@ the photos it was trained on would meet unrealistically pure regions; so two cos
 of the photos, and each merges the other half. They also give the cross-validated scores that settings were
 chosen by. The shipped cost is trained on all records at the end.
 
-The log odds are quadratic in the features: logistic regression on the features and all their products. Log
-loss of the merge model in nats, learned from one half of the photos and measured on the other: features, also
-times the region's size and times the number of regions .502, with squares .500, with hinges .500, with all
-products .496; 200 boosted trees of 31 leaves .502, their blend with the products .494 (not worth a second
-model); three averaged networks of 16 hidden units .498. Ridge .001 .501, .003 .498, .01 and .03 .496, .1
-.497. Absolute colors and positions help the leaf model (.271 against .275, both ways).
-
-Compared on the validation split, one training each, mean covering ODS over three seeds of the mixtures (one
-training of the same settings was .006 from another, so none of this is certain): absolute colors and
-positions in the merge model .631 against .640; other seeds of the mixtures among the records .641, photos at
-.75 and 1.3 times their size .638, neither .637; the mean of four costs .640. With the networks as the cost:
-two color and two texture mixtures side by side .633 against .634. A second pass that relevels the finished
-tree from its context: .656 against .661 cross-validated, also with the networks.
-
-More evidence for the leaf model brings nothing either. Along each arc were measured profiles of the gradients
-up to 20 pixels to both sides and along the tangent, steps at several distances, and half-disc histograms of
-the posteriors at radii 5, 10 and 20 (208 measures). Log loss on the validation split: .2837 as it is, .2821
-by boosted trees, .2814 with the half discs, .2791 with everything, .2785 blended. Merging by the blended
-prior: .637 against .638 (one short training each).
-
-Photos are measured at their own size, though the program merges them at a finer and a coarser one and
-averages the two. Learned from these two sizes instead, as long: covering .647/.695, Rand index .837/.869,
-variation 1.458/1.284 on the validation split, against .648/.700, .834/.870, 1.439/1.261 as it is.
+The log odds are quadratic in the features, and photos are measured at their own size;
+docs/decisions/merge-cost.md, leaf-evidence.md and region-sizes.md have what else was tried.
 """
 
 import argparse

@@ -99,7 +99,25 @@ def test_no_import_is_circular():
     assert _cycle(graph) == []
 
 
+def _kernels_of_others(module, imported):
+    """Return what a file of kernels imports besides the decorator; a room's `__init__` is no such file."""
+    if _room(module) != "kernels" or MODULES.get(module, Path()).name == "__init__.py":
+        return set()
+    return imported - {"segment.kernels.compile"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if _room(name) == "kernels"])
+def test_kernel_files_stand_alone(module):
+    """Numba's cache keys a kernel by its own file: an edit of a kernel imported from another goes unseen."""
+    found = _kernels_of_others(module, GRAPH[module])
+    assert not found, (
+        f"{module} imports {sorted(found)}; only kernels/compile may be imported (docs/design.md)"
+    )
+
+
 def test_the_rules_can_fail():
+    assert _kernels_of_others("segment.kernels.image.specks", {"segment.kernels.image.colors"})
+    assert not _kernels_of_others("segment.kernels.image.specks", {"segment.kernels.compile"})
     assert not _may_import("kernels", "mixture")
     assert not _may_import("kernels", "errors")
     assert not _may_import("photo", "digits")

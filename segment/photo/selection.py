@@ -1,7 +1,6 @@
 """How many color clusters? The smallest ICL over 1 .. 12, on a coarse histogram of the colors.
 
-Measured on 21 photos (the four bundled ones, 17 of BSDS500): 0.5 s of CPU time a photo, and ICL 0.03 nats a
-pixel lower on average than with 8 short runs for each number, which take 1.1 s.
+docs/decisions/number-of-colors.md has what else was tried.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ MAX_COMPONENTS = 12
 
 # A photo counts as this many samples. Neighboring pixels repeat each other: a pixel's color says much about
 # those within some 8 pixels, so that a photo of 481 x 321 holds about 2 000 independent colors. Were
-# each pixel a witness of its own, ICL would charge next to nothing for a component (mean choice on the 21
-# photos 6.7 instead of 5.7; BIC 12.0), and a photo scaled up would get more components.
+# each pixel a witness of its own, ICL would charge next to nothing for a component, and a photo scaled up
+# would get more components.
 SAMPLE_SIZE = 2000.0
 
 # Width of a cell of the histogram, in standard deviations of the colors.

@@ -2,8 +2,8 @@
 
 The filter's coefficients are smooth, so a large photo's are found on a coarser grid and interpolated
 (He & Sun 2015). The arg max is taken while interpolating: filtered maps are never stored at full size. Maps
-are the last axis, `LANES` at a time: every inner loop is one over lanes, which LLVM turns into vectors. (One
-map after the other, with running sums along the rows, took three times as long.)
+are the last axis, `LANES` at a time: every inner loop is one over lanes, which LLVM turns into vectors
+(docs/decisions/guided-filter.md).
 """
 
 import numpy as np

@@ -10,11 +10,8 @@ from segment.kernels.compile import kernel
 REACH = 4
 
 # Where boundaries are refined: a vote falls to 1/e at this squared distance (working pixels), and at this
-# squared Hellinger distance of the posteriors. 24 photos of the train split of BSDS500 reduced to a third and
-# refined again, boundary F within 1.2 pixels: .348 with these; .317 with .98 and 1/4, .331 with .98 and 1/8,
-# .342 with .98 and 1/16, .355 with 4 and 1/32 (kept milder than that: large photos have more grain than
-# these); differences in Lab instead of posteriors .304 to .312. On 30 photos, .98 and 1/8: .301 with the
-# posteriors of smoothed colors, .327 without smoothing.
+# squared Hellinger distance of the posteriors. Milder than what scores best on reduced photos: large ones
+# have more grain (docs/decisions/region-refinement.md).
 NEAR = 2.0
 ALIKE = 1 / 16
 

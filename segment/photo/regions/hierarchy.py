@@ -74,7 +74,7 @@ def find_region_tree(image: Any, *, random_state: int = 0, n_jobs: int | None = 
         channels = measure_channels(lab, random_state=random_state, n_jobs=n_jobs)
         return channels, find_hierarchy(channels, cost)
 
-    # Threads of the BLAS library would wait in the way of ours: .53 s a photo instead of .39.
+    # Threads of the BLAS library would wait in the way of ours (docs/decisions/region-sizes.md).
     with single_threaded_blas():
         seen, found = zip(*map_blocks(find, working_shapes(photo.shape), n_jobs), strict=True)
     leaves = leaves_at_full_size(photo, seen[0], found[0].leaves, n_jobs=n_jobs)

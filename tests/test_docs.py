@@ -1,0 +1,75 @@
+"""The written pages: what they name exists, what they list is complete."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DECISIONS = ROOT / "docs" / "decisions"
+DECIDED = [page for page in sorted(DECISIONS.glob("*.md")) if page.name != "README.md"]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def _decisions():
+    spec = importlib.util.spec_from_file_location("decisions", ROOT / "scripts" / "decisions.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _broken_links(text, folder):
+    """Return the relative links of a page that lead nowhere."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    return [t for t in targets if ":" not in t and not (folder / (t.partition("#")[0] or ".")).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    assert _broken_links(page.read_text(encoding="utf-8"), page.parent) == []
+
+
+def test_a_broken_link_is_found():
+    assert _broken_links("[a](README.md) [b](#here) [c](gone.md#x) [d](https://example.org)", ROOT) == [
+        "gone.md#x"
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_files_exist(page):
+    named = re.findall(r"`((?:segment|tests|scripts|docs)/[\w./-]+)", page.read_text(encoding="utf-8"))
+    # A page that shows where something new goes calls it NAME.
+    assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", DECIDED, ids=lambda page: page.stem)
+def test_a_decision_has_a_question_an_answer_and_a_command(page):
+    text = page.read_text(encoding="utf-8")
+    question, answer = _decisions().opening(page)
+    assert text.startswith("# ")
+    assert question.endswith("?")
+    assert answer
+    assert not answer.startswith(("#", "|"))
+    headings = [heading for heading in re.findall(r"^## (.*)$", text, re.MULTILINE)]
+    assert any(heading.startswith("Tried") for heading in headings)
+    assert headings[-1] == "Measured by"
+
+
+def test_the_list_of_decisions_is_complete():
+    written = (DECISIONS / "README.md").read_text(encoding="utf-8")
+    assert written == _decisions().index(), "run: python scripts/decisions.py"
+
+
+def _pointers():
+    """Yield every page of decisions that the code names, and where."""
+    for folder in ("segment", "scripts", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for name in re.findall(r"docs/decisions/([\w-]+\.md)", path.read_text(encoding="utf-8")):
+                yield path, name
+
+
+def test_the_code_points_at_pages_that_exist():
+    pointers = list(_pointers())
+    assert pointers
+    assert [(str(path), name) for path, name in pointers if not (DECISIONS / name).exists()] == []
