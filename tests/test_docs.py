@@ -1,5 +1,6 @@
 """The written pages: what they name exists, what they list is complete."""
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -73,3 +74,15 @@ def test_the_code_points_at_pages_that_exist():
     pointers = list(_pointers())
     assert pointers
     assert [(str(path), name) for path, name in pointers if not (DECISIONS / name).exists()] == []
+
+
+def test_every_published_figure_is_cited(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    published = importlib.import_module("published")
+    assert {row.reference for row in published.PUBLISHED} == set(published.REFERENCES)
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for measure in (published.BOUNDARY, published.ACCURACY):
+        assert published.sentence(measure) in page
+        assert published.cited(measure) in page
+    for row in published.published(published.REGIONS):
+        assert f"| {row.method}, {row.data}, published | {' | '.join(row.figures)} |" in page
