@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -67,7 +68,8 @@ IMAGES = idx_bytes(np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3))
         (b"\0\0\x08\0", "rank 0"),
         (IMAGES[:10], "truncated in its header: 10 bytes, expected 16"),
         (IMAGES[:-1], r"truncated: 33 bytes, expected 34 for uint8 of shape \(2, 3, 3\)"),
-        (IMAGES + b"\0", "too long: 35 bytes, expected 34"),
+        (IMAGES + b"\0", "too long: more than 34 bytes, expected 34"),
+        (bytes([0, 0, 8, 200]) + struct.pack(">I", 1) * 200 + b"1", "rank 200; at most 32"),
         (gzip.compress(IMAGES, mtime=0)[:-9], "gzip stream is damaged or truncated"),
         (b"\x1f\x8b" + IMAGES, "gzip stream is damaged"),
         (struct.pack(">BBBB3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1), "truncated"),
@@ -78,6 +80,28 @@ def test_a_corrupted_file_is_named_with_what_was_expected(file, data, said):
     with pytest.raises(DatasetError, match=said) as error:
         read_idx(path)
     assert str(path) in str(error.value)
+
+
+def test_a_gzip_bomb_is_read_no_further_than_its_header_says(file):
+    path = file(gzip.compress(IMAGES + bytes(300_000_000), 1))
+    tracemalloc.start()
+    with pytest.raises(DatasetError, match="too long"):
+        read_idx(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def test_a_header_that_claims_too_much_takes_no_memory(file):
+    path = file(struct.pack(">BBBB3I", 0, 0, 8, 3, 60_000, 1_000, 1_000) + b"few")
+    with pytest.raises(DatasetError, match="truncated: 19 bytes, expected 60000000016"):
+        read_idx(path)
+
+
+def test_a_file_without_an_image_is_named(file):
+    path = file(idx_bytes(np.zeros((0, 28, 28), np.uint8)))
+    with pytest.raises(DatasetError, match="holds no image"):
+        load_digits(str(path))
 
 
 def test_a_missing_file_is_named(tmp_path):

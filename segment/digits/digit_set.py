@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +14,9 @@ import numpy as np
 from segment.datasets import DATASETS, dataset_folder, fetch, is_present
 from segment.digits.idx import looks_like_idx, read_idx
 from segment.errors import DatasetError, OutputError
+
+MAX_LABEL = 10_000
+_DAMAGE = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError)
 
 
 @dataclass(frozen=True)
@@ -105,9 +110,9 @@ def _from_npz(path: Path) -> DigitSet:
             if "images" not in arrays:
                 raise DatasetError(f"{path}: has {sorted(arrays)}, expected images (and optionally labels)")
             return _digit_set(path.stem, [(arrays["images"], arrays.get("labels"))], str(path))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DatasetError):
-            raise
+    except DatasetError:
+        raise
+    except (OSError, ValueError, EOFError, AttributeError, NotImplementedError, *_DAMAGE) as error:
         raise DatasetError(f"{path}: is no readable .npz ({error})") from error
 
 
@@ -167,7 +172,7 @@ def _digit_set(name: str, parts: list[tuple[np.ndarray, np.ndarray | None]], sou
     images = np.concatenate([image for image, _ in parts])
     if images.size == 0:
         raise DatasetError(f"{source}: holds no image; expected at least one")
-    known = [labels for _, labels in parts if labels is not None]
+    known = [np.atleast_1d(labels) for _, labels in parts if labels is not None]
     labels = np.concatenate(known) if len(known) == len(parts) else None
     if labels is not None:
         labels = _checked_labels(labels, len(images), source)
@@ -177,10 +182,15 @@ def _digit_set(name: str, parts: list[tuple[np.ndarray, np.ndarray | None]], sou
 def _checked_labels(labels: np.ndarray, n: int, source: str) -> np.ndarray:
     if labels.shape != (n,):
         raise DatasetError(f"{source}: labels of shape {labels.shape}, expected ({n},)")
-    whole = np.asarray(labels, dtype=np.int64)
-    if not np.array_equal(whole, labels) or whole.min() < 0 or whole.max() > 10_000:
+    if labels.dtype.kind not in "biuf":
         raise DatasetError(
-            f"{source}: labels from {labels.min()} to {labels.max()}, expected whole numbers from 0"
+            f"{source}: labels of type {labels.dtype}, expected whole numbers from 0 (number the classes)"
+        )
+    whole = np.rint(np.clip(np.nan_to_num(labels, nan=-1.0), -1, MAX_LABEL + 1)).astype(np.int64)
+    if not np.array_equal(whole, labels) or whole.min() < 0 or whole.max() > MAX_LABEL:
+        raise DatasetError(
+            f"{source}: labels from {labels.min()} to {labels.max()}, expected whole numbers from 0 "
+            f"to {MAX_LABEL}"
         )
     return whole
 
@@ -195,6 +205,8 @@ def as_uint8(images: np.ndarray, source: str) -> np.ndarray:
     """Scale other element types so that the brightest value of the set becomes 255."""
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images)
+    if images.dtype.kind not in "biuf":
+        raise DatasetError(f"{source}: images of type {images.dtype}, expected numbers from 0 (ground)")
     values = images.astype(np.float64)
     if not np.isfinite(values).all() or values.min() < 0:
         raise DatasetError(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from segment.mixture.matching import match
+
 UNMATCHED = -1
 
 
@@ -59,10 +61,8 @@ def match_clusters(labels: np.ndarray, clusters: np.ndarray, n_clusters: int) ->
     (n_clusters,) int64 ndarray
         The class of each cluster; -1 for those left over when there are more clusters than classes.
     """
-    from scipy.optimize import linear_sum_assignment
-
     counts = contingency(labels, clusters, int(labels.max()) + 1, n_clusters)
-    classes, matched = linear_sum_assignment(counts, maximize=True)
+    classes, matched = match(counts)
     mapping = np.full(n_clusters, UNMATCHED)
     mapping[matched] = classes
     return mapping

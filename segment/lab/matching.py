@@ -9,6 +9,7 @@ import numpy as np
 
 from segment.lab.trace import Trace
 from segment.mixture.expectation import assign
+from segment.mixture.matching import match
 from segment.mixture.parameters import Parameters
 
 
@@ -21,11 +22,9 @@ class Agreement(NamedTuple):
 
 def best_order(truth: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
     """Return for each true class the label that matches it best overall, (n,) int64."""
-    from scipy.optimize import linear_sum_assignment
-
     table = np.zeros((n, n), dtype=np.int64)
     np.add.at(table, (truth, labels), 1)
-    return linear_sum_assignment(-table)[1]
+    return match(table)[1]
 
 
 def agreement(truth: np.ndarray, labels: np.ndarray) -> Agreement:

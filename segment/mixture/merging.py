@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segment.errors import DataError
+from segment.mixture.matching import match
 
 # Links a component keeps at least, so that many faint ones do not outweigh a strong one. Ten mixtures of 80
 # components on the pixels of MNIST, merged to 10, mean accuracy and how often above .93: 4 links .931, 8;
@@ -143,10 +144,8 @@ def majority(clusterings: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
 
 def _matched(reference: np.ndarray, clustering: np.ndarray) -> tuple[float, np.ndarray]:
     """Return how well two clusterings agree, and the second with its columns in the order of the first."""
-    from scipy.optimize import linear_sum_assignment
-
     shared = reference.T @ clustering
-    rows, columns = linear_sum_assignment(-shared)
+    rows, columns = match(shared)
     return float(shared[rows, columns].sum()), clustering[:, columns]
 
 
