@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -79,6 +80,11 @@ def json_text(value: Any, indent: int | None = 2) -> str:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as strict, readable JSON, atomically."""
     write_text(path, json_text(value) + "\n")
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """Return an image file ("png", "jpeg") as a data URI, to be embedded in a page."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def versions() -> dict[str, str]:

@@ -24,32 +24,10 @@ from segment.photo import fit as fitting
 
 IMAGE, _ = noisy()
 FIELDS = [
-    "input",
-    "sha256",
-    "width",
-    "height",
-    "n_pixels",
-    "n_distinct_colors",
-    "reader",
-    "n_components",
-    "selection",
-    "covariance_type",
-    "color_space",
-    "smooth",
-    "seed",
-    "weights",
-    "means",
-    "covariances",
-    "palette",
-    "shares",
-    "log_likelihood",
-    "lower_bound",
-    "n_iter",
-    "converged",
-    "warnings",
-    "seconds",
-    "outputs",
-    "versions",
+    *("input", "sha256", "width", "height", "n_pixels", "reader", "options", "method", "n_distinct_colors"),
+    *("n_components", "selection", "covariance_type", "color_space", "smooth", "weights", "means"),
+    *("covariances", "log_likelihood", "lower_bound", "n_iter", "converged", "palette", "shares", "warnings"),
+    *("seconds", "outputs", "versions"),
 ]
 
 
@@ -150,8 +128,17 @@ def test_options_reach_the_fit(run, photo):
     )
     result = run(photo, "-k", 2, *options, "--jobs", 1, "--json", "--save", "json")
     facts = json.loads(result.stdout)
-    told = [facts[name] for name in ("n_components", "covariance_type", "color_space", "smooth", "seed")]
-    assert told == [2, "diag", "oklab", "strong", 7]
+    told = [facts[name] for name in ("n_components", "covariance_type", "color_space", "smooth")]
+    assert told == [2, "diag", "oklab", "strong"]
+    assert facts["options"] == {
+        "method": "colors",
+        "n_components": 2,
+        "covariance_type": "diag",
+        "color_space": "oklab",
+        "n_init": 3,
+        "smooth": "strong",
+        "seed": 7,
+    }
     assert np.shape(facts["covariances"]) == (2, 3)
     assert facts["selection"] is None
 
@@ -180,14 +167,22 @@ def test_nothing_is_overwritten_without_force(run, photo):
     assert Path("outputs/photo/flag_segmented.png").read_bytes() != before
 
 
-def test_equal_stems_do_not_overwrite_each_other(run, photo, tmp_path):
-    for folder, name in (("a", "flag.png"), ("b", "flag.bmp"), ("c", "FLAG.png")):
-        (tmp_path / folder).mkdir()
-        Image.fromarray(IMAGE).save(tmp_path / folder / name)
-    assert run("a/flag.png", "b/flag.bmp", "c/FLAG.png", "-k", 2, "--save", "json").exit_code == 0
-    assert names("outputs/photo") == ["FLAG-3.json", "flag-2.json", "flag.json"]
-    inputs = [json.loads(Path("outputs/photo", name).read_text())["input"] for name in names("outputs/photo")]
-    assert inputs == ["c/FLAG.png", "b/flag.bmp", "a/flag.png"]
+def test_outputs_keep_the_folders_below_the_shared_one(run, photo, tmp_path):
+    for name in ("a/flag.png", "b/flag.png", "b/deep/flag.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(photo, tmp_path / name)
+    assert run("a/flag.png", "b/flag.png", "-k", 2, "--save", "json").exit_code == 0
+    assert run("b", "--recursive", "-k", 2, "--save", "json", "-o", "of_b").exit_code == 0
+    written = [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*.json"))]
+    outputs = ["outputs/photo/a/flag.json", "outputs/photo/b/flag.json"]
+    assert written == ["of_b/deep/flag.json", "of_b/flag.json", *outputs]
+
+
+def test_equal_stems_in_a_folder_are_told_apart_by_suffix(run, tmp_path):
+    for name in ("flag.png", "flag.bmp", "FLAG.png"):
+        Image.fromarray(IMAGE).save(tmp_path / name)
+    assert run(".", "-k", 2, "--save", "json").exit_code == 0
+    assert names("outputs/photo") == ["FLAG-png.json", "flag-bmp.json", "flag-png-2.json"]
 
 
 def test_folders_globs_and_recursion(run, photo, tmp_path):
@@ -198,14 +193,15 @@ def test_folders_globs_and_recursion(run, photo, tmp_path):
     (deep.parent / "notes.txt").write_text("no photo")
     found = {
         ("album",): ["one", "two"],
-        ("album", "--recursive"): ["one", "three", "two"],
+        ("album", "--recursive"): ["deep/three", "one", "two"],
         ("album/t*.png",): ["two"],
-        ("album/**/*.png",): ["three", "two"],
+        ("album/**/*.png",): ["deep/three", "two"],
         ("album", "album/two.png"): ["one", "two"],
     }
     for number, (arguments, expected) in enumerate(found.items()):
         assert run(*arguments, "-k", 1, "--save", "json", "-o", f"out{number}").exit_code == 0
-        assert names(f"out{number}") == [f"{name}.json" for name in expected]
+        found = [path.relative_to(f"out{number}") for path in Path(f"out{number}").rglob("*.json")]
+        assert sorted(map(str, found)) == [f"{name}.json" for name in expected]
 
 
 def test_standard_input(run, photo):

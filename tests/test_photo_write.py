@@ -14,11 +14,13 @@ from PIL import Image
 from segment.errors import DataError, OutputError
 from segment.photo import Photo, PhotoModel, segment_photo
 from segment.photo.draw import boundaries, draw_overlay, draw_palette, draw_sheet
+from segment.photo.outputs import DEFAULT, kinds_of, parse_kinds
+from segment.photo.outputs.files import existing_outputs, write_outputs
 from segment.photo.png import write_png
 from segment.photo.segmentation import Segmentation, palette_of
-from segment.photo.write import DEFAULT, KINDS, existing_outputs, parse_kinds, write_outputs
 
 IMAGE, _ = noisy()
+KINDS = kinds_of("colors")
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +174,9 @@ def test_kinds_are_parsed_and_wrong_ones_named():
     assert parse_kinds("json, segmented") == ("segmented", "json")
     assert parse_kinds("all") == KINDS
     assert parse_kinds(",".join(DEFAULT)) == DEFAULT
-    with pytest.raises(DataError, match="'picture' is no output; allowed are all, or some of segmented,"):
+    with pytest.raises(
+        DataError, match="'picture' is no output of colors; allowed are all, or some of segmented,"
+    ):
         parse_kinds("picture")
     with pytest.raises(DataError, match="no output is named"):
         parse_kinds(" , ")

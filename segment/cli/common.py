@@ -6,13 +6,15 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
 from segment.errors import SegmentError
+from segment.output import json_text
 from segment.parallel import single_threaded_blas
 
 EXIT_FAILED = 1
@@ -25,19 +27,56 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class LiveLine:
+    """What the last line of a terminal shows for now: it gives way to whatever is said."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def show(self, text: str) -> None:
+        """Show a text in the place of the one before; nothing where stderr is no terminal."""
+        if sys.stderr.isatty() and (text or self._text):
+            click.echo(f"\r{text:<{len(self._text)}}" + ("" if text else "\r"), err=True, nl=False)
+            self._text = text
+
+
+live_line = LiveLine()
+
+
+@contextmanager
+def _clear_line() -> Iterator[None]:
+    """Clear the last line of the terminal, be it a progress bar, for what is printed meanwhile."""
+    live_line.show("")
+    bars = sys.modules.get("tqdm")
+    with bars.tqdm.external_write_mode(file=sys.stderr) if bars else nullcontext():
+        yield
+
+
 def say(text: str = "") -> None:
     """Print to stderr: stdout carries only what was asked for by --json."""
-    click.echo(text, err=True)
+    with _clear_line():
+        click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value on stdout as JSON, in one line."""
+    with _clear_line():
+        click.echo(json_text(value, indent=None))
+
+
+def printable(text: object) -> str:
+    """Return a text with what would move the cursor or color the terminal escaped, as in names."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def say_error(text: object) -> None:
     """Print one error line on stderr."""
-    say(f"segment: error: {text}")
+    say(f"segment: error: {printable(text)}")
 
 
 def say_warning(text: object) -> None:
     """Print one warning line on stderr."""
-    say(f"segment: warning: {text}")
+    say(f"segment: warning: {printable(text)}")
 
 
 def reports_errors(function: Callable[P, R]) -> Callable[P, R]:
@@ -72,6 +111,28 @@ def _check_jobs(context: click.Context, parameter: click.Parameter, value: int) 
     if value == 0:
         raise click.BadParameter("0; allowed are 1, 2, 3, ..., -1 (every core), -2 (all but one), ...")
     return value
+
+
+class CountOrAuto(click.ParamType):
+    """A number of components, or "auto"."""
+
+    name = "K|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number, or "auto"."""
+        if str(value).lower() == "auto":
+            return "auto"
+        return click.IntRange(min=1).convert(value, param, ctx)
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    """Return whether an option was given on the command line."""
+    return ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+
+
+def spelled_option(ctx: click.Context, name: str) -> str:
+    """Return the long spelling of an option."""
+    return next(param.opts[-1] for param in ctx.command.params if param.name == name)
 
 
 _SHARED: dict[str, Callable[[Any], Any]] = {

@@ -8,80 +8,79 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
+    CountOrAuto,
+    is_given,
+    live_line,
     output_option,
+    print_json,
+    printable,
     progress,
     reports_errors,
     say,
     say_error,
     say_warning,
     shared_options,
+    spelled_option,
 )
 from segment.errors import ConvergenceWarning, OutputError, SegmentError
-from segment.output import json_text, write_json
+from segment.output import to_plain, write_json
+from segment.photo.outputs import DEFAULT, METHODS, OUTPUTS, SIDECAR, parse_kinds
 
+if TYPE_CHECKING:
+    from segment.photo.batch import Job
+    from segment.photo.outputs.sidecar import Sidecar
+    from segment.photo.segmentation import Segmentation
+
+# Typed again beside the code that defines them, which would take long to import: a test compares them.
 COVARIANCES = ("full", "diag", "tied", "spherical")
 SPACES = ("lab", "luv", "oklab", "rgb", "linear")
 SMOOTHINGS = ("none", "light", "strong")
-METHODS = ("colors", "regions")
 DETAILS = ("low", "medium", "high")
-COLOR_OPTIONS = ("n_components", "covariance_type", "color_space", "smooth", "n_init", "model_path")
+FITTING = ("n_components", "covariance_type", "color_space", "n_init")
+COLOR_OPTIONS = (*FITTING, "smooth", "model_path")
 REGION_OPTIONS = ("n_regions", "scale", "detail")
-DEFAULT_SAVE = "segmented,overlay,palette,json"
 
 
-class Count(click.ParamType):
-    """A number of components, or "auto"."""
-
-    name = "K|auto"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """Return the number, or "auto"."""
-        if value == "auto":
-            return value
-        return click.IntRange(min=1).convert(value, param, ctx)
-
-
-class Status:
-    """Shows on a terminal which step of a photo has begun; leaves a clean line behind."""
-
-    def __init__(self, shown: bool) -> None:
-        self.shown = shown and sys.stderr.isatty()
-
-    def __call__(self, step: str) -> None:
-        """Show the step that begins."""
-        if self.shown:
-            click.echo(f"\r{step + ' ...':<12}", err=True, nl=False)
-
-    def __enter__(self) -> Status:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.shown:
-            click.echo(f"\r{'':<12}\r", err=True, nl=False)
+# So many colors are told of in the line about a photo.
+TOLD_COLORS = 12
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with every photo: how to segment it, what to write, what to say."""
+    """What to do with every photo: how to segment it, what to write, what to say.
 
-    segment: Callable[[Any], Any]
-    summarize: Callable[..., dict[str, Any]]
-    output: Path
+    `options` are those that the outputs depend on; `inputs` tells apart the files that are read.
+    """
+
+    segment: Callable[[Any], Segmentation]
+    options: dict[str, Any]
     kinds: tuple[str, ...]
-    seed: int
+    step: Callable[[str], None]
+    inputs: set[tuple[int, int]]
+    output: Path
     force: bool
+    skip_existing: bool
     allow_large: bool
     as_json: bool
     quiet: bool
     verbose: bool
-    status: Status
+
+
+def _output_help() -> str:
+    """Say which outputs there are, from their table."""
+    groups = (METHODS, *((method,) for method in METHODS))
+    common, *own = (
+        ", ".join(name for name, output in OUTPUTS.items() if output.methods == group) for group in groups
+    )
+    also = "; ".join(f"of {method} also {some}" for method, some in zip(METHODS, own, strict=True))
+    return f"Outputs: {common}, {SIDECAR}; {also}."
 
 
 @click.command()
@@ -89,28 +88,38 @@ class Plan:
 @output_option("outputs/photo")
 @click.option(
     "--method",
-    type=click.Choice(METHODS),
-    default="colors",
-    show_default=True,
-    help="colors: cluster the colors. regions: find connected regions, as people would draw them.",
+    type=click.Choice(METHODS, case_sensitive=False),
+    help="colors: cluster the colors. regions: find connected regions, as people would draw them; --regions, "
+    "--scale and --detail imply it.  [default: colors]",
 )
 @click.option(
     "-k",
     "--components",
     "n_components",
-    type=Count(),
+    type=CountOrAuto(),
     metavar="K|auto",
     default="auto",
     show_default=True,
     help="Color clusters; auto takes the smallest ICL of 1 .. 12.",
 )
 @click.option(
-    "--covariance", "covariance_type", type=click.Choice(COVARIANCES), default="full", show_default=True
+    "--covariance",
+    "covariance_type",
+    type=click.Choice(COVARIANCES, case_sensitive=False),
+    default="full",
+    show_default=True,
+    help="Form of the components' covariances.",
 )
-@click.option("--color-space", type=click.Choice(SPACES), default="lab", show_default=True)
+@click.option(
+    "--color-space",
+    type=click.Choice(SPACES, case_sensitive=False),
+    default="lab",
+    show_default=True,
+    help="Color space in which colors are clustered.",
+)
 @click.option(
     "--smooth",
-    type=click.Choice(SMOOTHINGS),
+    type=click.Choice(SMOOTHINGS, case_sensitive=False),
     default="light",
     show_default=True,
     help="How much neighboring pixels decide a pixel's label.",
@@ -119,28 +128,27 @@ class Plan:
     "--save",
     "kinds",
     metavar="A,B,C|all",
-    default=DEFAULT_SAVE,
+    default=",".join(DEFAULT),
     show_default=True,
-    help="Outputs: segmented, labels, overlay, masks, palette, sheet, json; of colors also soft, model; of "
-    "regions also contours, tree, levels (a page with a slider).",
+    help=_output_help(),
 )
 @click.option(
     "--regions",
     "n_regions",
     type=click.IntRange(min=1),
     metavar="N",
-    help="With --method regions: into so many.",
+    help="Into so many regions.",
 )
 @click.option(
     "--scale",
     type=click.FloatRange(0, 1, min_open=True),
     metavar="S",
-    help="With --method regions: cut the hierarchy there; near 0 is finest, 1 is one region.",
+    help="Cut the hierarchy of regions there; near 0 is finest, 1 is one region.",
 )
 @click.option(
     "--detail",
-    type=click.Choice(DETAILS),
-    help="With --method regions: the scale in words.  [default: medium]",
+    type=click.Choice(DETAILS, case_sensitive=False),
+    help="The scale of the regions in words.  [default: medium]",
 )
 @click.option(
     "--n-init",
@@ -157,6 +165,12 @@ class Plan:
 )
 @click.option("--recursive", is_flag=True, help="Look into folders within folders.")
 @click.option("--allow-large", is_flag=True, help="Read photos of more than 200 megapixels.")
+@click.option(
+    "--skip-existing",
+    is_flag=True,
+    help="Leave out photos whose outputs are there, from the same content and options; goes on with a batch "
+    "that was interrupted.",
+)
 @shared_options("seed", "jobs", "force", "json", "quiet", "verbose")
 @click.pass_context
 @reports_errors
@@ -164,151 +178,186 @@ def photo(ctx: click.Context, **options: Any) -> None:
     """Segment color photos by a Gaussian mixture of their colors, or into regions.
 
     INPUT is a file (JPEG, PNG, WebP, BMP, GIF, TIFF), a folder, a quoted glob, - for standard input, or
-    skimage:NAME for a photo bundled with scikit-image (astronaut, cat, coffee, rocket, ...).
+    skimage:NAME for a photo bundled with scikit-image (astronaut, cat, coffee, rocket, ...). Outputs keep the
+    folders below the one that all inputs share. No input is ever replaced.
     """
+    from segment.photo.batch import files_of, plan_jobs
     from segment.photo.inputs import find_inputs
     from segment.photo.warm import load_in_background
 
-    plan = _plan(ctx, options)
-    inputs, errors = find_inputs(options["inputs"], recursive=options["recursive"])
-    for error in errors:
-        say_error(error)
-    failed = len(errors)
-    if inputs:
+    method, kinds = _method_and_kinds(ctx, options)
+    inputs, problems = find_inputs(options["inputs"], recursive=options["recursive"])
+    also_read = [options["model_path"]] if options["model_path"] else []
+    read = files_of([*(item.source for item in inputs), *map(str, also_read)])
+    plan = _plan(ctx, options, method, kinds, read)
+    jobs, conflicts = plan_jobs(inputs, plan.output, plan.kinds, also_read)
+    for problem in [*problems, *conflicts]:
+        say_error(problem)
+    failed = len(problems) + len(conflicts)
+    total = failed + len(jobs)
+    if jobs:
         load_in_background()
-    # One photo shows its steps, several show how many are done.
-    plan.status.shown &= len(inputs) == 1
-    for item in progress(inputs, "photos", quiet=plan.quiet or len(inputs) < 2):
+    for job in progress(jobs, "photos", quiet=plan.quiet or len(jobs) < 2):
         try:
-            _segment(item, plan)
+            _run(job, plan)
         except SegmentError as error:
             say_error(error)
             failed += 1
         except MemoryError:
-            say_error(f"{item.source}: out of memory; try a smaller photo or fewer components")
+            say_error(f"{job.source}: out of memory; try a smaller photo or fewer components")
             failed += 1
     if failed:
-        sys.exit(EXIT_FAILED if failed == len(inputs) + len(errors) else EXIT_SOME_FAILED)
+        sys.exit(EXIT_FAILED if failed == total else EXIT_SOME_FAILED)
 
 
-def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:
-    """Choose how photos are segmented, and gather what holds for every photo."""
-    from segment.photo.write import parse_kinds
-
-    method = options["method"]
+def _method_and_kinds(ctx: click.Context, options: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the method, given or implied, and the outputs; options of the other method are usage errors."""
+    implied = [name for name in REGION_OPTIONS if options[name] is not None]
+    method = options["method"] or ("regions" if implied else "colors")
     foreign = {"colors": REGION_OPTIONS, "regions": COLOR_OPTIONS}[method]
-    if wrong := [name for name in foreign if _is_given(ctx, name)]:
-        raise click.UsageError(f"{_spelled(ctx, wrong[0])} does not go with --method {method}")
+    if wrong := [name for name in foreign if is_given(ctx, name)]:
+        why = "" if options["method"] or not implied else f", which {spelled_option(ctx, implied[0])} implies"
+        raise click.UsageError(f"{spelled_option(ctx, wrong[0])} does not go with --method {method}{why}")
     try:
         kinds = parse_kinds(options["kinds"], method)
     except SegmentError as error:
         raise click.BadParameter(str(error), param_hint="--save") from error
-    status = Status(not options["quiet"])
-    segment, summarize = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options, status)
-    told = ("output", "seed", "force", "allow_large", "as_json", "quiet", "verbose")
-    return Plan(segment, summarize, kinds=kinds, status=status, **{name: options[name] for name in told})
+    if options["skip_existing"] and SIDECAR not in kinds:
+        raise click.UsageError(f"--skip-existing needs what {SIDECAR} says: add it to --save")
+    return method, kinds
 
 
-def _is_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+def _plan(
+    ctx: click.Context,
+    options: dict[str, Any],
+    method: str,
+    kinds: tuple[str, ...],
+    read: set[tuple[int, int]],
+) -> Plan:
+    """Choose how photos are segmented, and gather what holds for every photo."""
+    quiet = options["quiet"]
+
+    def show(step: str) -> None:
+        # One photo shows its steps, several show how many are done.
+        if not quiet and len(read) < 2:
+            live_line.show(f"{step} ..." if step else "")
+
+    segment, asked = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options, show)
+    asked = to_plain({"method": method, **asked, "seed": options["seed"]})
+    told = ("output", "force", "skip_existing", "allow_large", "as_json", "quiet", "verbose")
+    return Plan(segment, asked, kinds, show, read, **{name: options[name] for name in told})
 
 
-def _spelled(ctx: click.Context, name: str) -> str:
-    return next(param.opts[-1] for param in ctx.command.params if param.name == name)
-
-
-def _by_colors(ctx: click.Context, options: dict[str, Any], status: Status) -> tuple[Callable, Callable]:
+def _by_colors(
+    ctx: click.Context, options: dict[str, Any], step: Callable[[str], None]
+) -> tuple[Callable[[Any], Segmentation], dict[str, Any]]:
     """Cluster colors: fit a mixture, or apply a model."""
-    from segment.photo.summary import summarize
-
-    shared = {"smooth": options["smooth"], "n_jobs": options["jobs"], "step": status}
+    shared = {"smooth": options["smooth"], "n_jobs": options["jobs"], "step": step}
     if options["model_path"] is None:
-        names = ("n_components", "covariance_type", "color_space", "n_init")
-        fitting = {name: options[name] for name in names} | shared | {"random_state": options["seed"]}
+        fitting = {name: options[name] for name in FITTING}
 
-        def segment(photo: Any) -> Any:
+        def fit(photo: Any) -> Segmentation:
             from segment.photo.fit import segment_photo
 
-            return segment_photo(photo, **fitting)
-    else:
-        for name in ("n_components", "covariance_type", "color_space", "n_init"):
-            if _is_given(ctx, name):
-                raise click.UsageError(f"--model brings its own {name}: leave the option out")
-        from segment.photo.model import PhotoModel
+            return segment_photo(photo, **fitting, **shared, random_state=options["seed"])
 
-        model = PhotoModel.load(options["model_path"])
+        return fit, {**fitting, "smooth": options["smooth"]}
+    for name in FITTING:
+        if is_given(ctx, name):
+            raise click.UsageError(f"--model brings its own {name}: leave the option out")
+    from segment.photo.batch import content_hash
+    from segment.photo.model import PhotoModel
 
-        def segment(photo: Any) -> Any:
-            from segment.photo.fit import apply_model
+    model = PhotoModel.load(options["model_path"])
 
-            return apply_model(photo, model, **shared)
+    def apply(photo: Any) -> Segmentation:
+        from segment.photo.fit import apply_model
 
-    return segment, summarize
+        return apply_model(photo, model, **shared)
+
+    return apply, {"model_sha256": content_hash(options["model_path"]), "smooth": options["smooth"]}
 
 
-def _by_regions(ctx: click.Context, options: dict[str, Any], status: Status) -> tuple[Callable, Callable]:
+def _by_regions(
+    ctx: click.Context, options: dict[str, Any], step: Callable[[str], None]
+) -> tuple[Callable[[Any], Segmentation], dict[str, Any]]:
     """Find regions: a number of them, or a scale."""
-    from segment.photo.regions.segmentation import (
-        DETAILS,
-        segment_regions,
-        summarize_regions,
-    )
+    from segment.photo.regions.segmentation import DETAILS, segment_regions
 
     given = [name for name in REGION_OPTIONS if options[name] is not None]
     if len(given) > 1:
-        spelled = " and ".join(_spelled(ctx, name) for name in given)
+        spelled = " and ".join(spelled_option(ctx, name) for name in given)
         raise click.UsageError(f"{spelled} say the same thing in different ways: give one of them")
     scale = options["scale"]
     if scale is None and options["n_regions"] is None:
         scale = DETAILS[options["detail"] or "medium"]
     cut = {"n_regions": options["n_regions"], "scale": scale}
-    shared = {"random_state": options["seed"], "n_jobs": options["jobs"]}
 
-    def segment(photo: Any) -> Any:
-        status("regions")
-        return segment_regions(photo, **cut, **shared)
+    def segment(photo: Any) -> Segmentation:
+        step("regions")
+        return segment_regions(photo, **cut, random_state=options["seed"], n_jobs=options["jobs"])
 
-    return segment, summarize_regions
+    return segment, cut
 
 
-def _segment(item: Any, plan: Plan) -> None:
-    """Read, segment and write one photo; tell of it."""
-    from segment.photo.read import read_photo
-    from segment.photo.segmentation import Stopwatch
-    from segment.photo.write import SIDECAR, existing_outputs, sidecar_path, write_outputs
+def _run(job: Job, plan: Plan) -> None:
+    """Read, segment and write one photo, or leave it as it is; tell of it."""
+    from segment.photo.outputs.files import existing_outputs, has_outputs
+    from segment.photo.outputs.sidecar import read_sidecar, sidecar_path
 
-    stem = plan.output / item.name
-    existing = existing_outputs(stem, plan.kinds)
-    if existing and not plan.force:
+    earlier = read_sidecar(sidecar_path(job.stem))
+    is_same = earlier is not None and plan.skip_existing and job.is_done(earlier, plan.options)
+    if earlier is not None and is_same and has_outputs(earlier, job.stem, plan.kinds):
+        if not plan.quiet:
+            say(f"{printable(job.source)}: done already")
+        return
+    existing = existing_outputs(job.stem, plan.kinds)
+    if existing and not plan.force and not is_same:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        skipping = "; they are of another content or other options" if plan.skip_existing else ""
         raise OutputError(
-            f"{existing[0]}{more}: exists already; allow overwriting with --force, or choose "
+            f"{existing[0]}{more}: exists already{skipping}; allow overwriting with --force, or choose "
             "another folder with -o"
         )
-    watch = Stopwatch(plan.status)
-    with plan.status, watch.step("total"), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with watch.step("read"):
-            photo = read_photo(item.source, allow_large=plan.allow_large)
-        _announce_compilation(plan.quiet)
-        segmentation = plan.segment(photo)
-        with watch.step("write"):
-            paths = write_outputs(segmentation, stem, plan.kinds)
+    _segment(job, plan, earlier)
+
+
+def _segment(job: Job, plan: Plan, earlier: Sidecar | None) -> None:
+    """Read, segment and write one photo; tell of it."""
+    from segment.photo.batch import tidy
+    from segment.photo.outputs.files import write_outputs
+    from segment.photo.outputs.sidecar import sidecar_path, summarize
+    from segment.photo.read import read_photo
+    from segment.stopwatch import Stopwatch
+
+    watch = Stopwatch(plan.step)
+    try:
+        with watch.step("total"), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with watch.step("read"):
+                photo = read_photo(job.source, allow_large=plan.allow_large)
+            _announce_compilation(plan.quiet)
+            segmentation = plan.segment(photo)
+            with watch.step("write"):
+                paths = write_outputs(segmentation, job.stem, plan.kinds)
+    finally:
+        plan.step("")
     for warning in caught:
-        say_warning(f"{item.source}: {warning.message}")
-    facts = plan.summarize(
+        say_warning(f"{job.source}: {warning.message}")
+    paths += tidy(job, plan.kinds, paths, earlier, plan.options, photo.sha256, plan.inputs)
+    facts = summarize(
         segmentation,
-        seed=plan.seed,
+        options=plan.options,
         seconds=watch.seconds,
-        outputs=[*paths, *([sidecar_path(stem)] if SIDECAR in plan.kinds else [])],
+        outputs=[*paths, *([sidecar_path(job.stem)] if SIDECAR in plan.kinds else [])],
         warnings=[str(w.message) for w in caught if not issubclass(w.category, ConvergenceWarning)],
     )
     if SIDECAR in plan.kinds:
-        write_json(sidecar_path(stem), facts)
+        write_json(sidecar_path(job.stem), facts)
     if plan.as_json:
-        click.echo(json_text(facts, indent=None))
+        print_json(facts)
     if not plan.quiet:
-        _tell(facts, plan)
+        _tell(segmentation, facts, plan)
 
 
 @functools.cache
@@ -321,37 +370,23 @@ def _announce_compilation(quiet: bool) -> None:
         say(notice)
 
 
-def _tell(facts: dict[str, Any], plan: Plan) -> None:
+def _tell(segmentation: Segmentation, facts: dict[str, Any], plan: Plan) -> None:
     """Say in a line what was found, and in detail if asked."""
+    colors = [
+        "#{:02x}{:02x}{:02x}".format(*color) + f" {share:.1%}"
+        for color, share in zip(segmentation.palette.tolist(), segmentation.shares, strict=True)
+    ]
+    more = f", and {len(colors) - TOLD_COLORS} more" if len(colors) > TOLD_COLORS else ""
+    palette = f": {', '.join(colors[:TOLD_COLORS])}{more}" if "palette" in plan.kinds else ""
     say(
-        f"{facts['input']}: {facts['width']} x {facts['height']}, {_found(facts)}, "
-        f"{facts['seconds']['total']:.2f} s, {len(facts['outputs'])} files in {plan.output}"
+        f"{printable(facts['input'])}: {facts['width']} x {facts['height']}, {segmentation.found()}, "
+        f"{facts['seconds']['total']:.2f} s, {len(facts['outputs'])} files in {printable(plan.output)}"
+        f"{palette}"
     )
     if not plan.verbose:
         return
-    say(f"  {_how(facts)}")
-    say("  " + ", ".join(f"{name} {value}" for name, value in facts["reader"].items()))
+    say(f"  {segmentation.how()}")
+    say("  " + ", ".join(f"{name} {printable(value)}" for name, value in facts["reader"].items()))
     say("  " + ", ".join(f"{name} {value:.2f} s" for name, value in facts["seconds"].items()))
-    for color, share in zip(facts["palette"].tolist(), facts["shares"], strict=True):
-        say("  #{:02x}{:02x}{:02x}".format(*color) + f" {share:6.1%}")
-    for text in [*facts["warnings"], *facts["outputs"]]:
-        say(f"  {text}")
-
-
-def _found(facts: dict[str, Any]) -> str:
-    if "n_regions" in facts:
-        return f"{facts['n_regions']} region{'s' if facts['n_regions'] > 1 else ''}"
-    chosen = " (smallest ICL)" if facts["selection"] else ""
-    if facts["selection"] and facts["n_components"] == 1:
-        chosen = " (smallest ICL; -k asks for more)"
-    return f"{facts['n_components']} component{'s' if facts['n_components'] > 1 else ''}{chosen}"
-
-
-def _how(facts: dict[str, Any]) -> str:
-    if "n_regions" in facts:
-        scale = "" if facts["scale"] is None else f", cut at scale {facts['scale']:g}"
-        return f"a hierarchy of {facts['n_leaves']} leaves{scale}"
-    return (
-        f"{facts['n_distinct_colors']} distinct colors, {facts['n_iter']} iterations, log-likelihood "
-        f"{facts['log_likelihood']:.6g}"
-    )
+    for text in [*colors, *facts["warnings"], *facts["outputs"]]:
+        say(f"  {printable(text)}")

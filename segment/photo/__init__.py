@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segment.photo.fit import PhotoSegmentation, apply_model, segment_photo
+    from segment.photo.color_segmentation import PhotoSegmentation
+    from segment.photo.fit import apply_model, segment_photo
     from segment.photo.model import PhotoModel
     from segment.photo.photo import Photo
     from segment.photo.read import read_photo
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Photo": "photo",
     "PhotoModel": "model",
-    "PhotoSegmentation": "fit",
+    "PhotoSegmentation": "color_segmentation",
     "RegionTree": "regions.tree",
     "apply_model": "fit",
     "read_photo": "read",

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from segment.errors import CollapseWarning, DataError, ImageError, ModelError
+from segment.errors import CollapseWarning, ModelError
 from segment.mixture.em import EMResult, run_em
-from segment.mixture.expectation import assign, responsibilities, score_samples
+from segment.mixture.expectation import assign, score_samples
 from segment.mixture.gaussian import GaussianModel, fit_em
 from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
 from segment.mixture.seeding import starting_points
-from segment.parallel import block_ranges, single_threaded_blas
+from segment.parallel import resolve_n_jobs, single_threaded_blas
+from segment.photo.arguments import as_photo, checked_count, checked_seed, weighted
+from segment.photo.color_segmentation import PhotoSegmentation
 from segment.photo.colors import BANDS, color_space_of, lightness_order, to_features
 from segment.photo.distinct import DistinctColors, distinct_colors
 from segment.photo.model import PhotoModel
 from segment.photo.photo import Photo, to_uint8
-from segment.photo.read import read_photo
-from segment.photo.segmentation import Segmentation, Stopwatch, palette_of
+from segment.photo.segmentation import palette_of
 from segment.photo.selection import select_n_components
 from segment.photo.smooth import smooth_labels, smoothing_of
+from segment.stopwatch import Stopwatch
 
 # Relative to the mean feature variance. In Lab a photo's deviation is about 20, so this is a deviation of
 # about 1: a just noticeable difference. With 1e-6 components collapse onto runs of equal colors.
@@ -35,74 +36,6 @@ AUTO = "auto"
 
 # EM steps that every start gets before the best of them is continued.
 FIRST_STEPS = 8
-
-_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True, eq=False)
-class PhotoSegmentation(Segmentation):
-    """A photo segmented by a Gaussian mixture of its colors.
-
-    Attributes
-    ----------
-    photo : Photo
-    label_map : (M, N) int32 ndarray
-        Labels from 0 (the darkest component) on; -1 where the photo is fully transparent.
-    palette : (n_components, 3) uint8 ndarray
-        Mean sRGB color of each label.
-    shares : (n_components,) float64 ndarray
-        Share of the area that each label covers.
-    model : PhotoModel
-        Parameters and color space.
-    n_distinct_colors : int
-    log_likelihood : float
-        Sum over the pixels of the log densities of their colors, in nats.
-    smooth : str
-    result : EMResult or None
-        None where a fitted model was applied.
-    selection : dict of int to float, or None
-        ICL for each number of components tried; the smallest won.
-    seconds : dict of str to float
-        What each step took.
-    """
-
-    model: PhotoModel
-    n_distinct_colors: int
-    log_likelihood: float
-    smooth: str
-    result: EMResult[Parameters] | None = None
-    selection: dict[int, float] | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def parameters(self) -> Parameters:
-        """Weights, means and covariances in the color space of the model."""
-        return self.model.parameters
-
-    @property
-    def lower_bounds(self) -> np.ndarray:
-        """Objective per pixel after each iteration, (n_iter,); empty where a fitted model was applied."""
-        return np.empty(0) if self.result is None else self.result.lower_bounds
-
-    @property
-    def warnings(self) -> list[str]:
-        """What went less than well, in words."""
-        if self.result is None:
-            return []
-        unfinished = [] if self.result.converged else ["EM has not converged; the fit is close to an optimum"]
-        return [*self.result.repairs, *unfinished]
-
-    def responsibilities(self, n_jobs: int | None = None) -> np.ndarray:
-        """Return the posterior probability of each component at each pixel, (M, N, K) float32.
-
-        They are those of the color alone, before smoothing.
-        """
-        pixels = self.photo.pixels.reshape(-1, self.photo.pixels.shape[2])
-        out = np.empty((len(pixels), self.n_labels), dtype=np.float32)
-        for start, stop in block_ranges(len(pixels), _BLOCK):
-            rows = to_features(pixels[start:stop], self.model.color_space, n_jobs=n_jobs)
-            out[start:stop] = responsibilities(rows, self.parameters, n_jobs=n_jobs)
-        return out.reshape(*self.photo.shape, -1)
 
 
 @single_threaded_blas()
@@ -155,7 +88,7 @@ def segment_photo(
     ImageError
         If `image` is no photo, or has no pixel of positive weight.
     DataError
-        If an option is not allowed, or there are fewer distinct colors than components.
+        If an option is not allowed, there are fewer distinct colors than components, or too little memory.
 
     References
     ----------
@@ -164,7 +97,8 @@ def segment_photo(
     .. [2] Biernacki, Celeux & Govaert (2000), "Assessing a mixture model for clustering with the integrated
            completed likelihood", IEEE PAMI 22(7), 719-725.
     """
-    photo = _weighted(_as_photo(image), sample_weight)
+    random_state, n_jobs = checked_seed(random_state), resolve_n_jobs(n_jobs)
+    photo = weighted(as_photo(image), sample_weight)
     smoothing_of(smooth)
     color_space = color_space_of(color_space).name if photo.is_color else BANDS
     watch = Stopwatch(step)
@@ -181,7 +115,7 @@ def segment_photo(
         selection = None
         if n_components == AUTO:
             n_components, selection = select_n_components(samples, **options)
-        n_components = _checked_count(n_components, samples.n_samples)
+        n_components = checked_count(n_components, samples.n_samples)
         with warnings.catch_warnings():
             # A flat color is nothing wrong in a photo: the result tells of it, nobody is alarmed.
             warnings.simplefilter("ignore", CollapseWarning)
@@ -243,7 +177,7 @@ def apply_model(
     ModelError
         If the model is of pixels with another number of bands.
     """
-    photo = _as_photo(image)
+    photo = as_photo(image)
     smoothing_of(smooth)
     n_bands, n_features = photo.pixels.shape[2], model.parameters.n_features
     if n_bands != n_features or photo.is_color != (model.color_space != BANDS):
@@ -304,38 +238,6 @@ def _fill_unused(
     for k in np.flatnonzero(shares == 0):
         nearest = np.square(samples.X - parameters.means[k]).sum(axis=1).argmin()
         palette[k] = to_uint8(distinct.values[nearest])
-
-
-def _as_photo(image: Any) -> Photo:
-    if isinstance(image, (str, os.PathLike)):
-        return read_photo(image)
-    return image if isinstance(image, Photo) else Photo.of(image)
-
-
-def _weighted(photo: Photo, sample_weight: Any) -> Photo:
-    """Put `sample_weight` on top of the weight that a photo has."""
-    if sample_weight is None:
-        return photo
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != photo.shape:
-        raise ImageError(f"sample_weight has shape {weight.shape}; {photo.shape}, one a pixel, is needed")
-    if not np.isfinite(weight).all() or weight.min() < 0:
-        raise ImageError("sample_weight holds values that are negative or not finite")
-    weight = weight if photo.weight is None else weight * photo.weight
-    if not weight.any():
-        raise ImageError("every pixel has weight 0; there is nothing to segment")
-    return replace(photo, weight=weight)
-
-
-def _checked_count(n_components: Any, n_colors: int) -> int:
-    if not isinstance(n_components, (int, np.integer)) or n_components < 1:
-        raise DataError(f"n_components is {n_components!r}; allowed are 'auto' and 1, 2, 3, ...")
-    if n_components > n_colors:
-        raise DataError(
-            f"n_components is {n_components}, but the photo has only {n_colors} distinct color"
-            f"{'s' if n_colors > 1 else ''}; ask for at most {n_colors}"
-        )
-    return int(n_components)
 
 
 def _kind(is_color: bool) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from segment.errors import ImageError
+from segment.photo.outputs.sidecar import read_sidecar
 from segment.photo.read import BUNDLED, STDIN, SUFFIXES
 
 
@@ -21,11 +23,17 @@ class Input:
     source : str
         As `read_photo` takes it.
     name : str
-        Unlike that of every other input, also where upper and lower case are the same.
+        With the folders below the one that all inputs share: "album/cat". Unlike that of every other input,
+        also where upper and lower case are the same.
     """
 
     source: str
     name: str
+
+    @property
+    def flat_name(self) -> str:
+        """The name as one that has no folders."""
+        return self.name.replace("/", "-")
 
 
 def find_inputs(texts: Iterable[str], *, recursive: bool = False) -> tuple[list[Input], list[ImageError]]:
@@ -34,56 +42,98 @@ def find_inputs(texts: Iterable[str], *, recursive: bool = False) -> tuple[list[
     Parameters
     ----------
     texts : iterable of str
-        Files, folders (their photos, sorted by name), globs, "-", or names like "skimage:cat".
+        Files, folders (their photos, sorted by name), globs, "-", or names like "skimage:cat". What an
+        earlier run wrote into a folder, by its sidecars, is not taken for a photo.
     recursive : bool
         Look into folders within folders.
     """
-    sources: list[str] = []
+    sources: dict[str, str] = {}
+    roots: list[str] = []
     errors: list[ImageError] = []
     for text in texts:
         try:
-            sources += [source for source in _sources(text, recursive) if source not in sources]
+            found = _sources(text, recursive)
         except ImageError as error:
             errors.append(error)
-    return _named(sources), errors
+            continue
+        if found and not _is_special(text):
+            roots.append(_root(text))
+        for source in found:
+            sources.setdefault(source if _is_special(source) else _absolute(source), source)
+    return _named(list(sources.values()), os.path.commonpath(roots) if roots else ""), errors
+
+
+def _is_special(source: str) -> bool:
+    return source == STDIN or source.startswith(BUNDLED)
+
+
+def _absolute(path: str) -> str:
+    return os.path.normpath(os.path.join(os.getcwd(), path))
+
+
+def _root(text: str) -> str:
+    """Return the folder below which a text means photos."""
+    path = _absolute(text)
+    if os.path.isdir(path):
+        return path
+    while glob.has_magic(path) and not os.path.exists(path):
+        path = os.path.dirname(path)
+        if not glob.has_magic(path):
+            return path
+    return os.path.dirname(path)
 
 
 def _sources(text: str, recursive: bool) -> list[str]:
-    if text == STDIN or text.startswith(BUNDLED):
+    if _is_special(text):
         return [text]
     if os.path.isdir(text):
-        found = _photos(Path(text), recursive)
+        paths = Path(text).rglob("*") if recursive else Path(text).iterdir()
+        found = _photos(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
         if not found:
             deeper = "" if recursive else "; --recursive looks into the folders within"
             raise ImageError(f"{text}: no photo in this folder ({', '.join(sorted(SUFFIXES))}){deeper}")
         return found
     if not os.path.exists(text) and glob.has_magic(text):
-        found = sorted(path for path in glob.glob(text, recursive=True) if os.path.isfile(path))
+        found = _photos(Path(path) for path in glob.glob(text, recursive=True) if os.path.isfile(path))
         if not found:
             raise ImageError(f"{text}: no file matches")
         return found
     return [text]
 
 
-def _photos(folder: Path, recursive: bool) -> list[str]:
-    paths = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(
-        str(path)
-        for path in paths
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+def _photos(paths: Iterable[Path]) -> list[str]:
+    """Return the paths, sorted, without hidden files and without what an earlier run wrote."""
+    seen = [path for path in paths if not path.name.startswith(".")]
+    written: set[Path] = set()
+    for folder in {path.parent for path in seen}:
+        for path in folder.glob("*.json"):
+            sidecar = read_sidecar(path)
+            written.update(sidecar.outputs if sidecar else ())
+    return sorted(str(path) for path in seen if path not in written)
 
 
-def _named(sources: list[str]) -> list[Input]:
-    """Name each input after its file; a name that is taken gets a number."""
+def _named(sources: list[str], root: str) -> list[Input]:
+    """Name each input after its file, from the root on; what that does not tell apart, by suffix too."""
+    stems = [_stem(source, root) for source in sources]
+    count = Counter(stem.casefold() for stem in stems)
     taken: set[str] = set()
     inputs = []
-    for source in sources:
-        stem = "stdin" if source == STDIN else Path(source.removeprefix(BUNDLED)).stem or "photo"
-        name, number = stem, 1
+    for source, stem in zip(sources, stems, strict=True):
+        suffix = Path(source).suffix[1:].lower()
+        base = f"{stem}-{suffix}" if count[stem.casefold()] > 1 and suffix else stem
+        name, number = base, 1
         while name.casefold() in taken:
             number += 1
-            name = f"{stem}-{number}"
+            name = f"{base}-{number}"
         taken.add(name.casefold())
         inputs.append(Input(source, name))
     return inputs
+
+
+def _stem(source: str, root: str) -> str:
+    if source == STDIN:
+        return "stdin"
+    if source.startswith(BUNDLED):
+        return Path(source.removeprefix(BUNDLED)).stem or "photo"
+    below = Path(os.path.relpath(_absolute(source), root))
+    return below.with_name(below.stem or "photo").as_posix()

@@ -19,6 +19,9 @@ _INDEXED = 3
 _PIECE = 1 << 20
 _LEVEL = 1
 
+# An indexed PNG has 256 colors, one of them for transparent pixels.
+MOST_INDEXED = 255
+
 
 def write_png(
     path: str | os.PathLike[str],

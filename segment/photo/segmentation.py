@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass
-from time import perf_counter
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,10 +15,12 @@ _BLOCK = 1 << 19
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What every output is drawn from.
+    """What every output is drawn from; a method of segmentation has a class of its own.
 
     Attributes
     ----------
+    method : str
+        Which kinds of output there are depends on it (`segment.photo.outputs`).
     photo : Photo
     label_map : (M, N) int32 ndarray
         Label of each pixel; -1 where the photo is fully transparent.
@@ -29,17 +28,51 @@ class Segmentation:
         Mean sRGB color of each label.
     shares : (K,) float64 ndarray
         Share of the area that each label covers; they sum to 1.
+    seconds : dict of str to float
+        What each step took.
     """
+
+    method: ClassVar[str] = "colors"
 
     photo: Photo
     label_map: np.ndarray
     palette: np.ndarray
     shares: np.ndarray
+    seconds: dict[str, float] = field(default_factory=dict, kw_only=True)
 
     @property
     def n_labels(self) -> int:
         """Number of labels, those of no pixel included."""
         return len(self.palette)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What went less than well, in words."""
+        return []
+
+    @property
+    def curve(self) -> dict[int, float] | None:
+        """The criterion by number of labels, where that was chosen by one."""
+        return None
+
+    def found(self) -> str:
+        """Say in a few words what was found."""
+        return f"{self.n_labels} label{'s' if self.n_labels > 1 else ''}"
+
+    def how(self) -> str:
+        """Say in a line how it was found."""
+        return self.found()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the sidecar says of this method's segmentations alone."""
+        return {}
+
+    def indices(self, none: int) -> np.ndarray:
+        """Return the label map as bytes, `none` where there is no label."""
+        indices = self.label_map.astype(np.uint8)
+        if self.photo.counts is not None:
+            indices[self.label_map < 0] = none
+        return indices
 
 
 def palette_of(
@@ -73,27 +106,3 @@ def palette_of(
     counts = np.sum([part[1] for part in parts], axis=0)
     palette = np.rint(sums / np.maximum(counts, 1)[:, None]).astype(np.uint8)
     return palette, counts / max(int(counts.sum()), 1)
-
-
-class Stopwatch:
-    """Seconds that the steps of a work take, by name.
-
-    Parameters
-    ----------
-    notify : callable
-        Called with the name of each step as it begins.
-    """
-
-    def __init__(self, notify: Callable[[str], None] = lambda name: None) -> None:
-        self.seconds: dict[str, float] = {}
-        self.notify = notify
-
-    @contextmanager
-    def step(self, name: str) -> Any:
-        """Time a step; a step timed twice adds up."""
-        self.notify(name)
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start

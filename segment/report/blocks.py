@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from segment.lab.outcome import Check, Table
+from segment.output import data_uri
 
 # CSS pixels an inch.
 _CSS = 96
@@ -144,18 +144,13 @@ class Section:
     error: str | None = None
 
 
-def embed(data: bytes, suffix: str) -> str:
-    """Return a data URI of an image file."""
-    return f"data:image/{suffix};base64,{base64.b64encode(data).decode('ascii')}"
-
-
 def embedded_figure(path: Path, alt: str, dpi: int) -> Image:
     """Embed the PNG of a figure that was written at `dpi`, in its size on paper."""
     from PIL import Image as Pillow
 
     with Pillow.open(path) as image:
         width, height = (round(side * _CSS / dpi) for side in image.size)
-    return Image(embed(path.read_bytes(), "png"), width, height, alt)
+    return Image(data_uri(path.read_bytes(), "png"), width, height, alt)
 
 
 def embedded_photo(pixels: np.ndarray, alt: str, longest: int, few_colors: bool = False) -> Image:
@@ -179,6 +174,6 @@ def embedded_photo(pixels: np.ndarray, alt: str, longest: int, few_colors: bool 
     stream = io.BytesIO()
     if few_colors:
         image.convert("P", palette=Pillow.Palette.ADAPTIVE).save(stream, "PNG", optimize=True)
-        return Image(embed(stream.getvalue(), "png"), *size, alt)
+        return Image(data_uri(stream.getvalue(), "png"), *size, alt)
     image.save(stream, "JPEG", quality=85, optimize=True)
-    return Image(embed(stream.getvalue(), "jpeg"), *size, alt)
+    return Image(data_uri(stream.getvalue(), "jpeg"), *size, alt)

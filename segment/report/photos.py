@@ -65,7 +65,7 @@ def photos_section(settings: Settings) -> Section:
         segmentation = segment_photo(photo, random_state=settings.random_state, n_jobs=settings.n_jobs)
         blocks += _blocks(given, segmentation, settings)
         rows.append(_row(given, segmentation))
-        record[given.name] = {
+        record[given.flat_name] = {
             "source": given.source,
             "n_components": segmentation.n_labels,
             "palette": [hex_code(color) for color in segmentation.palette],
@@ -79,7 +79,7 @@ def photos_section(settings: Settings) -> Section:
 
 
 def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -> list[Any]:
-    name = given.name
+    name = given.flat_name
     photo, n = segmentation.photo, segmentation.n_labels
     shares = ", ".join(
         f"{hex_code(color)} {share:.0%}"
@@ -160,7 +160,7 @@ def _row(given: Input, segmentation: PhotoSegmentation) -> tuple[Any, ...]:
     height, width = segmentation.photo.shape
     pixels = height * width
     return (
-        given.name,
+        given.flat_name,
         f"{width} \N{MULTIPLICATION SIGN} {height}",
         segmentation.n_distinct_colors,
         segmentation.n_labels,

@@ -9,8 +9,8 @@ import numpy as np
 
 from segment.kernels.regions.linkage import average_linkage, fill_heights
 from segment.kernels.regions.merging import Graph, merge_until
-from segment.parallel import map_blocks, single_threaded_blas
-from segment.photo.photo import Photo
+from segment.parallel import map_blocks, resolve_n_jobs, single_threaded_blas
+from segment.photo.arguments import as_photo, checked_seed
 from segment.photo.regions.channels import Channels, measure_channels
 from segment.photo.regions.cost import MergeCost, shipped_cost
 from segment.photo.regions.graph import add_prior, build_graph, find_leaves, leaf_log_odds
@@ -66,7 +66,8 @@ def find_region_tree(image: Any, *, random_state: int = 0, n_jobs: int | None = 
     .. [2] Ren & Shakhnarovich (2013), "Image segmentation by cascaded region agglomeration", CVPR:
            merging by a learned cost.
     """
-    photo = image if isinstance(image, Photo) else Photo.of(image)
+    random_state, n_jobs = checked_seed(random_state), resolve_n_jobs(n_jobs)
+    photo = as_photo(image)
     cost = shipped_cost()
 
     def find(shape: tuple[int, int]) -> tuple[Channels, Hierarchy]:
@@ -74,9 +75,7 @@ def find_region_tree(image: Any, *, random_state: int = 0, n_jobs: int | None = 
         channels = measure_channels(lab, random_state=random_state, n_jobs=n_jobs)
         return channels, find_hierarchy(channels, cost)
 
-    # Threads of the BLAS library would wait in the way of ours (docs/decisions/region-sizes.md).
-    with single_threaded_blas():
-        seen, found = zip(*map_blocks(find, working_shapes(photo.shape), n_jobs), strict=True)
+    seen, found = zip(*map_blocks(find, working_shapes(photo.shape), n_jobs), strict=True)
     leaves = leaves_at_full_size(photo, seen[0], found[0].leaves, n_jobs=n_jobs)
     merges, levels = agreed(found)
     return RegionTree(leaves, merges.astype(np.int32), levels)

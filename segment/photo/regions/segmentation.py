@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from segment.output import versions
 from segment.parallel import single_threaded_blas
-from segment.photo.photo import Photo
+from segment.photo.arguments import as_photo
 from segment.photo.regions.hierarchy import find_region_tree
 from segment.photo.regions.tree import RegionTree
-from segment.photo.segmentation import Segmentation, Stopwatch, palette_of
+from segment.photo.segmentation import Segmentation, palette_of
+from segment.stopwatch import Stopwatch
 
 # What people mean by levels of detail, as scales. "medium" is the scale that agrees best with people on the
 # train split of BSDS500.
@@ -25,23 +25,36 @@ class RegionSegmentation(Segmentation):
 
     Attributes
     ----------
-    photo, label_map, palette, shares
+    photo, label_map, palette, shares, seconds
         As for `Segmentation`; label 0 is the largest region.
     tree : RegionTree
         The whole hierarchy.
     scale : float or None
         Where it was cut; None if a number of regions was asked for.
-    seconds : dict of str to float
     """
+
+    method: ClassVar[str] = "regions"
 
     tree: RegionTree
     scale: float | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def warnings(self) -> list[str]:
-        """What went less than well: nothing can."""
-        return []
+    def found(self) -> str:
+        """Say how many regions were found."""
+        return f"{self.n_labels} region{'s' if self.n_labels > 1 else ''}"
+
+    def how(self) -> str:
+        """Say what they were cut from."""
+        scale = "" if self.scale is None else f", cut at scale {self.scale:g}"
+        return f"a hierarchy of {self.tree.n_leaves} leaves{scale}"
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the sidecar says of regions alone."""
+        return {
+            "method": self.method,
+            "n_regions": self.n_labels,
+            "n_leaves": self.tree.n_leaves,
+            "scale": self.scale,
+        }
 
 
 @single_threaded_blas()
@@ -82,7 +95,7 @@ def segment_regions(
     """
     if n_regions is None and scale is None:
         scale = DETAILS["medium"]
-    photo = image if isinstance(image, Photo) else Photo.of(image)
+    photo = as_photo(image)
     watch = Stopwatch()
     with watch.step("regions"):
         tree = find_region_tree(photo, random_state=random_state, n_jobs=n_jobs)
@@ -91,7 +104,7 @@ def segment_regions(
         if photo.counts is not None:
             label_map = _without(label_map, ~photo.counts)
         palette, shares = palette_of(photo.display, label_map, int(label_map.max()) + 1, n_jobs=n_jobs)
-    return RegionSegmentation(photo, label_map, palette, shares, tree, scale, watch.seconds)
+    return RegionSegmentation(photo, label_map, palette, shares, tree, scale, seconds=watch.seconds)
 
 
 def _without(label_map: np.ndarray, transparent: np.ndarray) -> np.ndarray:
@@ -101,37 +114,3 @@ def _without(label_map: np.ndarray, transparent: np.ndarray) -> np.ndarray:
     names = np.full(int(label_map.max()) + 2, -1, dtype=np.int32)
     names[seen] = np.arange(len(seen))
     return names[label_map]
-
-
-def summarize_regions(
-    segmentation: RegionSegmentation,
-    *,
-    seed: int,
-    seconds: dict[str, float],
-    outputs: Any = (),
-    warnings: Any = (),
-) -> dict[str, Any]:
-    """Return what the sidecar says; options as for `segment.photo.summary.summarize`."""
-    photo = segmentation.photo
-    height, width = photo.shape
-    timed = segmentation.seconds | seconds
-    order = ("read", "regions", "label", "write", "total")
-    return {
-        "input": photo.source,
-        "sha256": photo.sha256,
-        "width": width,
-        "height": height,
-        "n_pixels": photo.n_pixels,
-        "reader": photo.reader,
-        "method": "regions",
-        "n_regions": segmentation.n_labels,
-        "n_leaves": segmentation.tree.n_leaves,
-        "scale": segmentation.scale,
-        "seed": seed,
-        "palette": segmentation.palette,
-        "shares": segmentation.shares,
-        "warnings": list(warnings),
-        "seconds": {name: round(timed[name], 4) for name in order if name in timed},
-        "outputs": [str(path) for path in outputs],
-        "versions": versions(),
-    }

@@ -1,30 +1,27 @@
-"""What only a hierarchy has to show: its contours, its tree, a page with every level of detail."""
+"""A page with every level of detail."""
 
 from __future__ import annotations
 
-import base64
 import io
-import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segment.output import json_text, write_text
-from segment.photo.png import write_png
-from segment.photo.regions.segmentation import RegionSegmentation
+from segment.output import data_uri, json_text, write_text
+from segment.photo.outputs.naming import at
+
+if TYPE_CHECKING:
+    from segment.photo.regions.segmentation import RegionSegmentation
+
+ENDINGS = ("_levels.html",)
 
 # The page shows the photo with at most so many pixels on its longer side, in at most so many regions.
 _SHOWN_SIDE = 1000
 _SHOWN_REGIONS = 100
 
 
-def write_contours(segmentation: RegionSegmentation, path: str | os.PathLike[str]) -> None:
-    """Write the ultrametric contours as a 16-bit gray PNG: 65535 times the scale up to which they last."""
-    contours = segmentation.tree.contour_map()
-    write_png(path, np.rint(65535 * contours).astype(np.uint16))
-
-
-def write_levels(segmentation: RegionSegmentation, path: str | os.PathLike[str], title: str) -> None:
+def write(segmentation: RegionSegmentation, stem: Path) -> list[Path]:
     """Write one page that works offline: the photo with a slider from 2 to 100 regions."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from PIL import Image
@@ -34,18 +31,20 @@ def write_levels(segmentation: RegionSegmentation, path: str | os.PathLike[str],
     labels = np.ascontiguousarray(label_map[::step, ::step]).astype(np.uint8)
     photo = Image.fromarray(segmentation.photo.display).resize(labels.shape[::-1], Image.Resampling.BOX)
     environment = Environment(
-        loader=PackageLoader("segment.photo.regions", ""), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("segment.photo.outputs", ""), autoescape=True, undefined=StrictUndefined
     )
     page = environment.get_template("levels.html").render(
-        title=title,
+        title=stem.name,
         photo=_embedded(photo, "JPEG", quality=88),
         labels=_embedded(Image.fromarray(labels), "PNG"),
         data=json_text({"merges": merges, "shown": min(segmentation.n_labels, len(merges) + 1)}, indent=None),
     )
+    path = at(stem, ENDINGS[0])
     write_text(path, page)
+    return [path]
 
 
 def _embedded(image: Any, kind: str, **options: Any) -> str:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri(buffer.getvalue(), kind.lower())

@@ -1,0 +1,91 @@
+"""The kinds of output: a module each, and the one table that names them.
+
+A kind's module has `ENDINGS`, the ends of its files' names (an asterisk stands for a number), and `write`,
+which takes a segmentation and the outputs' common path and returns the paths written. Modules are imported
+when their kind is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from segment.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+METHODS = ("colors", "regions")
+
+SIDECAR = "json"
+DEFAULT = ("segmented", "overlay", "palette", SIDECAR)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A kind of output.
+
+    Attributes
+    ----------
+    module : str
+    methods : tuple of str
+        Those whose segmentations have it.
+    """
+
+    module: str
+    methods: tuple[str, ...] = METHODS
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Ends of the names of its files; an asterisk stands for a number."""
+        return importlib.import_module(self.module).ENDINGS
+
+    @property
+    def write(self) -> Callable[[Any, Path], list[Path]]:
+        """What writes it, given a segmentation and the outputs' common path."""
+        return importlib.import_module(self.module).write
+
+
+# The sidecar is no entry: it is written last, since it lists all others.
+OUTPUTS = {
+    "segmented": Output("segment.photo.outputs.segmented"),
+    "labels": Output("segment.photo.outputs.labels"),
+    "overlay": Output("segment.photo.outputs.overlay"),
+    "masks": Output("segment.photo.outputs.masks"),
+    "soft": Output("segment.photo.outputs.soft", ("colors",)),
+    "palette": Output("segment.photo.outputs.palette"),
+    "sheet": Output("segment.photo.outputs.sheet"),
+    "model": Output("segment.photo.outputs.model", ("colors",)),
+    "contours": Output("segment.photo.outputs.contours", ("regions",)),
+    "tree": Output("segment.photo.outputs.tree", ("regions",)),
+    "levels": Output("segment.photo.outputs.levels", ("regions",)),
+}
+
+
+def kinds_of(method: str) -> tuple[str, ...]:
+    """Return the kinds of output that a method ("colors" or "regions") has."""
+    return (*(name for name, output in OUTPUTS.items() if method in output.methods), SIDECAR)
+
+
+def parse_kinds(text: str, method: str = "colors") -> tuple[str, ...]:
+    """Return the kinds of output named in a list like "segmented,json", or all of the method's for "all".
+
+    Raises
+    ------
+    DataError
+        If one is not known, or none is named.
+    """
+    known = kinds_of(method)
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    wrong = [name for name in names if name not in (*known, "all")]
+    if wrong or not names:
+        got = f"{wrong[0]!r} is no output of {method}" if wrong else "no output is named"
+        raise DataError(f"{got}; allowed are all, or some of {','.join(known)}")
+    return tuple(kind for kind in known if kind in names or "all" in names)
+
+
+def endings_of(kind: str) -> tuple[str, ...]:
+    """Return the ends of the names of a kind's files."""
+    return (".json",) if kind == SIDECAR else OUTPUTS[kind].endings

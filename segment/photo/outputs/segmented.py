@@ -1,0 +1,32 @@
+"""The photo in the mean color of each label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from segment.photo.draw import draw_segmented
+from segment.photo.outputs.naming import at
+from segment.photo.png import MOST_INDEXED, write_png
+from segment.photo.segmentation import Segmentation
+
+ENDINGS = ("_segmented.png",)
+
+
+def write(segmentation: Segmentation, stem: Path) -> list[Path]:
+    """Write an indexed PNG, its palette the mean colors; full color if they are too many."""
+    path, n = at(stem, ENDINGS[0]), segmentation.n_labels
+    is_opaque = segmentation.photo.counts is None
+    if n > MOST_INDEXED:
+        image = draw_segmented(segmentation)
+        if not is_opaque:
+            alpha = np.where(segmentation.label_map < 0, np.uint8(0), np.uint8(255))
+            image = np.dstack([image, alpha])
+        write_png(path, image)
+    elif is_opaque:
+        write_png(path, segmentation.indices(0), segmentation.palette)
+    else:
+        palette = np.vstack([segmentation.palette, np.full((1, 3), 255, np.uint8)])
+        write_png(path, segmentation.indices(n), palette, transparent=n)
+    return [path]
