@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segment.errors import ModelError
-from segment.output import atomic_path
+from segment.output import atomic_path, refuse_special_file
 
 
 class Field(NamedTuple):
@@ -20,13 +20,17 @@ class Field(NamedTuple):
     ndim: int | None
 
 
-def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
+def write_archive(
+    path: str | os.PathLike[str], arrays: Mapping[str, Any], *, compressed: bool = False
+) -> None:
     """Write arrays (numbers, texts) to an .npz file, replaced at once if it exists.
 
     Parameters
     ----------
     path : path-like
     arrays : mapping of str to array-like
+    compressed : bool
+        Deflate the arrays.
 
     Raises
     ------
@@ -36,7 +40,9 @@ def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> No
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, value in arrays.items():
             # np.savez would write the time into the file: equal models are equal bytes.
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
+            member = zipfile.ZipInfo(f"{name}.npy")
+            member.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+            with archive.open(member, "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, np.asanyarray(value), allow_pickle=False)
 
 
@@ -64,14 +70,16 @@ def read_archive(
         If the file is missing or damaged, or a field is missing, of another kind or shape, or not finite.
     """
     try:
+        refuse_special_file(path)
         data = np.load(path, allow_pickle=False)
         if not isinstance(data, np.lib.npyio.NpzFile):
             raise ValueError("it holds one array, not named ones")
         with data:
-            found = {name: data[name] for name in data.files}
+            found = {name: np.asarray(data[name]) for name in data.files}
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such file; {cure}") from error
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+    except Exception as error:
+        # A damaged archive makes zipfile, zlib and NumPy fail in ways of every kind.
         raise ModelError(f"{path}: not a {what} that this program wrote ({error}); {cure}") from error
     for name, field in fields.items():
         if reason := _mismatch(found.get(name), field):

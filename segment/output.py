@@ -6,15 +6,43 @@ import base64
 import json
 import math
 import os
+import re
 import secrets
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from segment._version import __version__
 from segment.errors import OutputError
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "named pipe"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+    (stat.S_ISSOCK, "socket"),
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def refuse_special_file(path: str | os.PathLike[str]) -> None:
+    """Raise an OSError for pipes and devices: opening one may wait for ever.
+
+    Raises
+    ------
+    OSError
+        Without `errno`; its text says what it is.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        # Whoever opens it learns why, in the words of the system.
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = next((name for is_kind, name in _SPECIAL if is_kind(mode)), "special file")
+        raise OSError(f"it is a {kind}, not a file")
 
 
 @contextmanager
@@ -37,6 +65,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix}")
     try:
         try:
+            # Renaming onto a device would replace it.
+            refuse_special_file(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             os.replace(temporary, path)
@@ -48,13 +78,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
                 f"{path}: cannot be written ({reason}); choose a folder you may write to, with space left"
             ) from error
     finally:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        # A read-only file system refuses even to remove what is not there.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # Names of files that are no UTF-8 come as surrogates, which UTF-8 cannot hold.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def to_plain(value: Any) -> Any:
@@ -73,8 +106,9 @@ def to_plain(value: Any) -> Any:
 
 
 def json_text(value: Any, indent: int | None = 2) -> str:
-    """Serialize `value` as strict JSON (no NaN), in the order given."""
-    return json.dumps(to_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    """Serialize `value` as strict JSON (no NaN), in the order given; lone surrogates are escaped."""
+    text = json.dumps(to_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

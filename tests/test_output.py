@@ -1,5 +1,6 @@
 """Outputs are whole or absent: interrupted, on a full disk, where nothing may be written. JSON is strict."""
 
+import errno
 import json
 import math
 import os
@@ -173,3 +174,29 @@ def test_versions_name_what_the_numbers_depend_on(monkeypatch):
 
     monkeypatch.setattr(output, "version", absent)
     assert list(versions()) == ["segment"]
+
+
+def test_a_pipe_or_a_device_is_no_place_for_an_output(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    for path, kind in ((tmp_path / "pipe.json", "named pipe"), ("/dev/null", "device")):
+        before = os.stat(path)
+        with pytest.raises(OutputError, match=f"{path}: cannot be written .*{kind}"):
+            write_json(path, {})
+        assert os.stat(path).st_ino == before.st_ino
+
+
+def test_a_read_only_file_system_is_told_of(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(os, name, refuse)
+    with pytest.raises(OutputError, match=r"cannot be written \(Read-only file system\)"):
+        write_json(tmp_path / "x.json", {})
+
+
+def test_names_that_are_no_utf8_come_back_from_json(tmp_path):
+    write_json(tmp_path / "x.json", {"input": "caf\udce9 ü"})
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert "ü" in text
+    assert json.loads(text) == {"input": "caf\udce9 ü"}

@@ -84,9 +84,42 @@ def test_a_saved_tree_is_the_same_tree(tmp_path):
 def test_a_file_that_is_no_tree_is_refused(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"nothing")
     np.savez(tmp_path / "y.npz", other=1)
-    for name in ("x.npz", "y.npz", "z.npz"):
-        with pytest.raises(ModelError, match="not a region tree"):
+    for name in ("x.npz", "y.npz"):
+        with pytest.raises(ModelError, match=rf"{name}: not a region tree"):
             RegionTree.load(tmp_path / name)
+    with pytest.raises(ModelError, match=r"z\.npz: no such file"):
+        RegionTree.load(tmp_path / "z.npz")
+
+
+def test_equal_trees_are_equal_bytes(tmp_path, monkeypatch):
+    TREE.save(tmp_path / "a.npz")
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    TREE.save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"leaves": TREE.leaves[0]}, "leaves has shape"),
+        ({"leaves": TREE.leaves + 0.5}, "leaves is of type float64"),
+        ({"leaves": TREE.leaves - 1}, "leaves are not labelled 0 to 3"),
+        ({"leaves": np.minimum(TREE.leaves, 2)}, "leaves are not labelled"),
+        ({"leaves": np.zeros((0, 4), np.int32)}, "no pixel"),
+        ({"merges": TREE.merges[:1]}, r"merges have shape \(1, 2\); \(3, 2\) is needed"),
+        ({"merges": np.array([[0, 1], [2, 1], [0, 2]])}, "merge of 1 into 2"),
+        ({"merges": np.array([[0, 1], [2, 2], [0, 2]])}, "merge of 2 into 2"),
+        ({"merges": np.array([[0, 1], [2, 99], [0, 2]])}, "merge of 99 into 2"),
+        ({"levels": TREE.levels[::-1]}, "levels are not rising"),
+        ({"levels": TREE.levels + 1}, "levels are not rising within"),
+        ({"levels": TREE.levels * np.nan}, "levels holds NaN"),
+    ],
+)
+def test_a_damaged_tree_is_refused_by_name(tmp_path, change, reason):
+    arrays = {"leaves": TREE.leaves, "merges": TREE.merges, "levels": TREE.levels} | change
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ModelError, match=rf"bad\.npz: not a region tree .*{reason}.*RegionTree\.save"):
+        RegionTree.load(tmp_path / "bad.npz")
 
 
 def test_painted_areas_are_found():

@@ -12,6 +12,8 @@ from segment.mixture.parameters import Parameters
 from segment.photo.colors import BANDS, COLOR_SPACES
 
 SCHEMA = 1
+N_COLOR_FEATURES = 3
+_CURE = "give one that segment photo --save model wrote"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +45,13 @@ class PhotoModel:
         parameters, extra = Parameters.load(path)
         schema, color_space = extra.get("photo_schema"), str(extra.get("color_space", ""))
         if schema is None or color_space not in (*COLOR_SPACES, BANDS):
+            raise ModelError(f"{path}: a model, but not of photos; {_CURE}")
+        if schema.dtype.kind not in "iu" or schema.ndim or schema < 1:
+            raise ModelError(f"{path}: a damaged model (photo_schema is {schema}); {_CURE}")
+        if color_space != BANDS and parameters.n_features != N_COLOR_FEATURES:
             raise ModelError(
-                f"{path}: a model, but not of photos; give one that segment photo --save model wrote"
+                f"{path}: a damaged model ({parameters.n_features} features; colors in {color_space} have "
+                f"{N_COLOR_FEATURES}); {_CURE}"
             )
         if int(schema) > SCHEMA:
             raise ModelError(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
+from segment.archive import Field, read_archive, write_archive
 from segment.errors import DataError, ModelError
-from segment.output import atomic_path
+
+_FIELDS = {"leaves": Field("iu", 2), "merges": Field("iu", 2), "levels": Field("f", 1)}
+_CURE = "write one with RegionTree.save or --save tree"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +119,8 @@ class RegionTree:
         return joined_at[which.ravel()]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the tree as a compressed npz file."""
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, leaves=self.leaves, merges=self.merges, levels=self.levels)
+        """Write the tree as a compressed npz file; equal trees are equal bytes."""
+        write_archive(path, {name: getattr(self, name) for name in _FIELDS}, compressed=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RegionTree:
@@ -130,11 +131,33 @@ class RegionTree:
         ModelError
             If the file is missing, damaged or holds something else.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                tree = cls(stored["leaves"], stored["merges"], stored["levels"])
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ModelError(
-                f"{os.fspath(path)}: not a region tree ({error}); write one with RegionTree.save"
-            ) from error
-        return tree
+        found = read_archive(path, "region tree", _CURE, _FIELDS)
+        leaves, merges, levels = (found[name] for name in _FIELDS)
+        if reason := _flaw(leaves, merges, levels):
+            raise ModelError(f"{os.fspath(path)}: not a region tree ({reason}); {_CURE}")
+        return cls(leaves.astype(np.int32), merges.astype(np.int32), levels.astype(np.float64))
+
+
+def _flaw(leaves: np.ndarray, merges: np.ndarray, levels: np.ndarray) -> str | None:
+    """Return why these are not the arrays of one tree; None if they are."""
+    n_leaves = len(levels) + 1
+    if merges.shape != (n_leaves - 1, 2):
+        return f"merges have shape {merges.shape}; {(n_leaves - 1, 2)} is needed for {n_leaves - 1} levels"
+    if leaves.size == 0:
+        return "leaves hold no pixel"
+    if leaves.min() < 0 or leaves.max() != n_leaves - 1 or len(np.unique(leaves)) != n_leaves:
+        return f"leaves are not labelled 0 to {n_leaves - 1}, each at least once"
+    if n_leaves > 1 and (levels.min() < 0 or levels.max() > 1 or np.any(np.diff(levels) < 0)):
+        return "levels are not rising within [0, 1]"
+    gone = np.zeros(n_leaves, dtype=bool)
+    for kept, joined in merges.tolist():
+        # Each merge takes one region away, so that n - 1 of them leave one.
+        if (
+            not (0 <= kept < n_leaves and 0 <= joined < n_leaves)
+            or kept == joined
+            or gone[kept]
+            or gone[joined]
+        ):
+            return f"the merge of {joined} into {kept} is not one of two regions that are there"
+        gone[joined] = True
+    return None
