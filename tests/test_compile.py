@@ -1,9 +1,11 @@
 """The kernel decorator: what it forbids, and a cache that cannot be written."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 
+import numba
 import numpy as np
 import pytest
 from numba.core import caching
@@ -54,3 +56,70 @@ def test_a_kernel_works_where_the_disk_is_full(tmp_path, monkeypatch):
 
     assert kernel_on_a_full_disk.double(21.0) == 42.0
     assert np.isnan(kernel_on_a_full_disk.double(np.nan))
+
+
+def _run(path, number):
+    """Import a module afresh; return what its kernel returns and whether the code came from the cache."""
+    spec = importlib.util.spec_from_file_location("module_with_a_kernel", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.double(number), module.double.stats.cache_hits.total()
+
+
+@pytest.fixture
+def module(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(MODULE)
+    return path
+
+
+def _replace_by_folder(path):
+    path.unlink()
+    path.mkdir()
+    (path / "something").write_text("")
+
+
+DAMAGES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "random": lambda path: path.write_bytes(np.random.default_rng(0).bytes(999)),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "shortened": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "folder": _replace_by_folder,
+}
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is cached")
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_cache_is_compiled_anew_and_overwritten(module, damage, ending):
+    assert _run(module, 21.0) == (42.0, 0)
+    assert _run(module, 21.0) == (42.0, 1)
+    (path,) = module.parent.rglob(f"*.{ending}")
+    damage(path)
+    assert _run(module, 21.0) == (42.0, 0)
+    assert _run(module, 21.0) == (42.0, 1)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is cached")
+def test_code_of_another_signature_is_not_run(module):
+    """What is left where one process wrote the index last and another the code."""
+    _run(module, 21.0)
+    (code,) = module.parent.rglob("*.nbc")
+    of_floats = code.read_bytes()
+    (index,) = module.parent.rglob("*.nbi")
+    index.unlink()
+    _run(module, 21)
+    code.write_bytes(of_floats)
+    assert _run(module, 21) == (42.0, 0)
+    assert _run(module, 21) == (42.0, 1)
+
+
+def test_processes_may_compile_into_one_cache_at_the_same_time(module):
+    numbers = ["21.0", "21", "21.0"]
+    module.write_text("import sys\n" + MODULE.replace("double(21.0)", "double(eval(sys.argv[1]))"))
+    processes = [
+        subprocess.Popen([sys.executable, str(module), number], stdout=subprocess.PIPE, text=True)
+        for number in numbers
+    ]
+    assert [process.communicate(timeout=300)[0].strip() for process in processes] == ["42.0"] * 3
+    assert [_run(module, number)[0] for number in (21.0, 21)] == [42.0, 42.0]

@@ -6,11 +6,15 @@ kernel file is therefore self-contained: it calls no kernel of another file.
 
 from __future__ import annotations
 
+import glob
+import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.sigutils import normalize_signature
 
 
 def _compile(options: dict[str, Any], function: Callable[..., Any]) -> Any:
@@ -23,19 +27,52 @@ def _compile(options: dict[str, Any], function: Callable[..., Any]) -> Any:
         # No folder that the cache could be written to: compile afresh in every process.
         return numba.njit(**options)(function)
     if not numba.config.DISABLE_JIT:
-        _forgive_full_disk(dispatcher._cache)
+        _forgive(dispatcher._cache)
     return dispatcher
 
 
-def _forgive_full_disk(cache: Any) -> None:
-    """Let a disk that fills up cost the cached kernel, not the run. Numba has no public hook for it."""
-    save = cache.save_overload
+def _forgive(cache: Any) -> None:
+    """Let a damaged cache or a full disk cost a compilation, not the run. Numba has no public hook for it."""
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_if_sound(signature: Any, context: Any) -> Any:
+        try:
+            found = load(signature, context)
+        except Exception:  # whatever unpickling damaged bytes may raise
+            found = None
+            _discard(cache)
+        # Two processes that save different signatures at once may leave one's code under the other's name.
+        if found is not None and tuple(found.signature.args) != normalize_signature(signature)[0]:
+            found = None
+            _discard(cache)
+        return found
 
     def save_if_possible(*arguments: Any) -> None:
+        try:
+            save(*arguments)
+        except OSError as error:
+            if not isinstance(error, IsADirectoryError):
+                return
+        except Exception:  # a damaged index, which is read before it is written
+            pass
+        else:
+            return
+        _discard(cache)
         with suppress(OSError):
             save(*arguments)
 
-    cache.save_overload = save_if_possible
+    cache.load_overload, cache.save_overload = load_if_sound, save_if_possible
+
+
+def _discard(cache: Any) -> None:
+    """Remove what a kernel has in the cache, folders in the place of its files too."""
+    index = Path(cache._cache_file._index_path)
+    for path in [index, *index.parent.glob(glob.escape(index.stem) + ".*.nbc")]:
+        with suppress(OSError):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def kernel(
