@@ -1,11 +1,16 @@
-"""The written pages: what they name exists, what they list is complete."""
+"""The written pages: what they name exists, what they list is complete, what they show runs."""
 
 import importlib
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from segment.cli import main
+from segment.photo.colors import COLOR_SPACES
 
 ROOT = Path(__file__).resolve().parent.parent
 DECISIONS = ROOT / "docs" / "decisions"
@@ -86,3 +91,41 @@ def test_every_published_figure_is_cited(monkeypatch):
         assert published.cited(measure) in page
     for row in published.published(published.REGIONS):
         assert f"| {row.method}, {row.data}, published | {' | '.join(row.figures)} |" in page
+
+
+def test_the_design_names_every_room():
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    package = ROOT / "segment"
+    folders = {path.parent.relative_to(package).as_posix() + "/" for path in package.rglob("*.py")} - {"./"}
+    # A family may be a folder of modules; families are not rooms.
+    rooms = {folder for folder in folders if not re.match(r"mixture/families/.", folder)}
+    modules = {path.stem for path in package.glob("*.py")} - {"_version"}
+    missing = [
+        name for name in sorted(rooms | modules) if f"{name}`" not in text and f"{name}.py`" not in text
+    ]
+    assert not missing, f"give {missing} a place in docs/design.md"
+
+
+def _shown(page):
+    """Yield language and text of the blocks of a page."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))],
+    ids=lambda page: page.stem,
+)
+def test_what_a_page_shows_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("segment.photo.colors.COLOR_SPACES", dict(COLOR_SPACES))
+    names = {}
+    for language, text in _shown(page):
+        if language == "python":
+            exec(compile(text, f"{page.name}", "exec"), names)
+        if language == "sh":
+            for line in text.splitlines():
+                program, *arguments = shlex.split(line)
+                assert program == "segment"
+                ended = CliRunner().invoke(main, arguments)
+                assert ended.exit_code == 0, ended.output
