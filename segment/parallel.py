@@ -1,8 +1,8 @@
 """Threads over blocks, and BLAS in one thread. Results never depend on how many threads there are.
 
 Blocks are cut by the data's shape alone and reduced in their own order, so that one, two or eight
-threads give the same bits. The kernels release the GIL, so plain Python threads are enough: Numba's
-`parallel=True` was tried and rejected (23 s to compile one EM kernel instead of one).
+threads give the same bits. The kernels release the GIL, so plain Python threads are enough
+(docs/decisions/numba-threads.md).
 
 The rule for BLAS: a matrix product adds in another order with another number of threads, so BLAS keeps
 to one thread wherever results are computed, and our own threads over blocks occupy the cores. `map_blocks`
