@@ -16,6 +16,7 @@ from segment.lab.matching import agreement, best_order
 from segment.lab.outcome import Column, Table, at_least, at_most, close
 from segment.lab.trace import never_falls, trace_em
 from segment.mixture import Parameters, Samples
+from segment.mixture.expectation import score_samples
 from segment.output import json_text
 from segment.style import save_formats
 
@@ -37,9 +38,20 @@ def test_everything_comes_out_as_the_literature_says(name):
     assert outcome(name).findings
 
 
-@pytest.mark.parametrize("name", ["mouse", "four-gaussians", "single-or-mixture", "peppered-moths"])
-def test_the_behavior_does_not_hang_on_the_seed(name):
-    found = outcome(name, 11)
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [
+        ("mouse", 7),
+        ("mouse", 11),
+        ("iris", 10),
+        ("iris", 12),
+        ("four-gaussians", 11),
+        ("single-or-mixture", 11),
+        ("peppered-moths", 11),
+    ],
+)
+def test_the_behavior_does_not_hang_on_the_seed(name, seed):
+    found = EXPERIMENTS[name].run(seed)
     assert found.passed, [check for check in found.checks if not check.passed]
 
 
@@ -195,6 +207,61 @@ def test_five_points_first_step_by_hand():
     mean = (share * x).sum() / share.sum()
     assert trace.at(1).means[0, 0] == pytest.approx(mean)
     assert trace.at(1).covariances[0, 0, 0] == pytest.approx((share * (x - mean) ** 2).sum() / share.sum())
+
+
+def test_five_points_end_in_a_saddle_and_leave_it_when_pushed():
+    from scipy.optimize import minimize
+
+    from segment.lab.five_points import X, curvatures
+
+    result = outcome("five-points")
+    assert np.allclose(result.trace.last.means.sum(), 6)
+    assert result.curvatures[0][-1] == pytest.approx(0.377, abs=1e-3)
+    assert (result.curvatures[0][:-1] < 0).all()
+    assert (result.curvatures[1] < 0).all()
+
+    def loss(vector):
+        weight = 1 / (1 + np.exp(-vector[0]))
+        parts = np.exp(-0.5 * ((X - vector[1:3]) / np.exp(vector[3:])) ** 2) / np.exp(vector[3:])
+        return -np.log(parts @ [weight, 1 - weight] / np.sqrt(2 * np.pi)).sum()
+
+    last = result.pushed.last
+    logit = np.log(last.weights[0] / last.weights[1])
+    best = minimize(loss, [logit, *last.means.ravel(), *np.log(last.covariances.ravel()) / 2], tol=1e-10)
+    assert -best.fun == pytest.approx(result.pushed.log_likelihoods[-1], abs=1e-8)
+    assert -best.fun == pytest.approx(-8.3307, abs=1e-4)
+    assert -best.fun > result.trace.log_likelihoods[-1] + 0.05
+    # One Gaussian split in two is another saddle: EM cannot leave it, though it can be left.
+    halves = Parameters(np.array([0.5, 0.5]), np.array([[3.0], [3.0]]), np.full((2, 1, 1), 2.0))
+    assert curvatures(halves)[-1] > -1e-6
+    assert "saddle" in " ".join(result.findings)
+    assert "+0.377" in " ".join(result.findings)
+
+
+@pytest.mark.parametrize(("seed", "words"), [(0, "gives it away"), (3, "only the species do")])
+def test_iris_says_of_the_highest_start_what_the_test_part_says(seed, words):
+    result = outcome("iris", seed)
+    kmeans = float(score_samples(result.X_test, result.trace.last).mean())
+    assert (result.spurious.test < kmeans - 0.05) == (words == "gives it away")
+    assert words in result.findings[2]
+    assert f"{result.spurious.test:.2f} against {kmeans:.2f}" in result.findings[2]
+
+
+def test_the_median_of_the_heights_counts_a_mirrored_run_once():
+    result = outcome("heights")
+    speed = next(table for table in result.tables if table.name == "heights_speed")
+    ratios = {row[0]: row[1] / row[3] for row in speed.rows}
+    assert ratios["B"] == pytest.approx(ratios["C"], rel=0.05)
+    once = np.median([ratio for start, ratio in ratios.items() if start != "C"])
+    assert f"{once:.1f} times fewer E-steps" in " ".join(result.findings)
+
+
+def test_the_bar_at_zero_of_the_heights_is_explained():
+    result = outcome("heights")
+    below = result.repeats["A"].log_likelihoods - result.repeats["B"].log_likelihoods
+    caption = next(picture.caption for picture, _ in drawn("heights") if picture.name == "heights_repeats")
+    assert "left of zero" not in caption
+    assert f"On {(below < -0.01).sum()} of them B ended higher, by at most {-below.min():.2f} nats" in caption
 
 
 def test_the_mouse_and_kmeans_start_together():

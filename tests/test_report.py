@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from segment.cli import main
 from segment.errors import DataError
 from segment.report import sections as rooms
-from segment.report.blocks import embedded_photo
+from segment.report.blocks import Section, embedded_photo
 from segment.report.build import make_section, section_names, write_report
 from segment.report.replays import View
 from segment.report.settings import Settings
@@ -184,7 +185,7 @@ def test_the_same_seed_gives_the_same_page_and_figures(tmp_path, report):
     again = write_report(Settings(tmp_path), only=("mouse", "five-points"), n_processes=2)
     first, second = report.page.parent, again.page.parent
     figures = sorted(path.name for path in (second / "figures").iterdir())
-    assert len(figures) == 12
+    assert len(figures) == 15
     for name in figures:
         assert (first / "figures" / name).read_bytes() == (second / "figures" / name).read_bytes()
     before, after = (
@@ -192,6 +193,84 @@ def test_the_same_seed_gives_the_same_page_and_figures(tmp_path, report):
         for each in (report, again)
     )
     assert re.sub(r"(Figure|Table) \d+", "", before) == re.sub(r"(Figure|Table) \d+", "", after)
+
+
+def _photo(path, pixels):
+    from PIL import Image
+
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path)
+    return str(path)
+
+
+def test_a_photo_of_few_colors_or_a_broken_one_leaves_the_others(tmp_path):
+    stripes = np.zeros((6, 8, 3))
+    stripes[:, 4:] = (200, 30, 30)
+    stripes[:, 6:] = (30, 30, 200)
+    photos = (
+        _photo(tmp_path / "dot.png", [[[1, 2, 3]]]),
+        _photo(tmp_path / "stripes.png", stripes),
+        str(tmp_path / "none.jpg"),
+        str(tmp_path / "broken.png"),
+    )
+    (tmp_path / "broken.png").write_bytes(b"no photo")
+    shown = CliRunner().invoke(
+        main,
+        ["report", "-q", "--only", "photos", "--json", "-o", str(tmp_path / "out"), "--jobs", "1"]
+        + [word for photo in photos for word in ("--photos", photo)],
+    )
+    assert shown.exit_code == 3
+    told = shown.stderr.splitlines()
+    assert len(told) == 2
+    assert all(line.startswith("segment: error: Photos: ") for line in told)
+    assert {name for name in ("none.jpg", "broken.png") for line in told if name in line} == {
+        "none.jpg",
+        "broken.png",
+    }
+    record = json.loads(shown.stdout)["photos"]
+    assert set(record["photos"]) == {"dot", "stripes"}
+    assert record["error"] is None
+    assert len(record["problems"]) == 2
+    page = Page((tmp_path / "out" / "index.html").read_text(encoding="utf-8"))
+    assert {attributes.get("id") for _, attributes in page.tags} >= {"photo-stripes-series", "photo-dot"}
+    assert "photo-dot-series" not in {attributes.get("id") for _, attributes in page.tags}
+    assert len([a for _, a in page.tags if a.get("role") == "alert"]) == 2
+
+
+def test_the_axis_of_icl_is_explained(text):
+    assert "counts as 2000 samples at most" in text
+    assert "the photo counted as 2000 samples" in text
+
+
+def _digit_folder(folder, labeled):
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.kron(digits.images[:150], np.ones((3, 3))).clip(0, 16) * 15
+    labels = {"labels": digits.target[:150]} if labeled else {}
+    np.savez(folder / "few.npz", images=images.astype(np.uint8), **labels)
+    return str(folder / "few.npz")
+
+
+def test_digits_without_labels_promise_no_scores(tmp_path):
+    section, _ = make_section("digits", Settings(tmp_path, data=_digit_folder(tmp_path, labeled=False)))
+    assert section.error is None
+    assert not [block for block in section.blocks if hasattr(block, "table")]
+    captions = " ".join(block.caption for block in section.blocks if hasattr(block, "caption"))
+    assert "wrong" not in captions
+    assert "abels" not in section.blocks[0].paragraphs[0]
+    assert "no labels" in section.blocks[1].sentences[0]
+    assert not (tmp_path / "tables").exists()
+
+
+def test_warnings_are_told_by_section_unless_quiet(tmp_path, monkeypatch):
+    def warn(settings):
+        warnings.warn("odd data", RuntimeWarning, stacklevel=1)
+        return Section("mouse", "The mouse")
+
+    monkeypatch.setitem(rooms.SECTIONS, "mouse", ("The mouse", warn))
+    arguments = ["report", "--only", "mouse", "-o", str(tmp_path), "--jobs", "1"]
+    assert "segment: warning: The mouse: odd data" in CliRunner().invoke(main, arguments).stderr
+    assert CliRunner().invoke(main, [*arguments, "-q"]).stderr == ""
 
 
 def test_photos_are_embedded_reduced():

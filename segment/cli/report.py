@@ -15,6 +15,7 @@ from segment.cli.common import (
     reports_errors,
     say,
     say_error,
+    say_warning,
     shared_options,
 )
 from segment.output import json_text
@@ -59,8 +60,8 @@ def report(
 ) -> None:
     """Write a report on EM: index.html (one file, no network needed), figures/, tables/, report.json.
 
-    Every file is written anew. Exit code 3: a section failed, or an experiment came out otherwise than
-    expected; the page says which.
+    Every file is written anew. Exit code 3: a section or a photo failed, or an experiment came out
+    otherwise than expected; the page says which.
     """
     from segment.report.build import section_names, write_report
     from segment.report.settings import Settings
@@ -75,9 +76,13 @@ def report(
     def done(section: Section, seconds: float) -> None:
         nonlocal finished
         finished += 1
-        if section.error:
-            say_error(f"{section.title}: {section.error}")
-        elif not quiet:
+        for problem in filter(None, (section.error, *section.problems)):
+            say_error(f"{section.title}: {problem}")
+        if quiet:
+            return
+        for warning in section.warnings:
+            say_warning(f"{section.title}: {warning}")
+        if not section.error:
             verdict = "" if section.record.get("passed", True) else "  NOT AS EXPECTED"
             say(f"[{finished}/{n_sections}] {section.title:<22} {seconds:5.1f} s{verdict}")
 
@@ -89,11 +94,14 @@ def report(
     if as_json:
         click.echo(
             json_text(
-                {section.name: {"error": section.error, **section.record} for section in written.sections}
+                {
+                    section.name: {"error": section.error, "problems": section.problems} | section.record
+                    for section in written.sections
+                }
                 | {"page": written.page}
             )
         )
-    if len(written.failures) == n_sections:
+    if sum(section.error is not None for section in written.sections) == n_sections:
         sys.exit(EXIT_FAILED)
     if written.failures or written.surprises:
         sys.exit(EXIT_SOME_FAILED)

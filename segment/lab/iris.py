@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from segment.errors import CollapseWarning, ConvergenceWarning
-from segment.lab.drawing import draw_ellipses
 from segment.lab.matching import Agreement, agreement, matched
-from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_least, close
+from segment.lab.outcome import Check, Column, Outcome, Table, at_least, close
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
 from segment.mixture.covariance import COVARIANCE_TYPES
 from segment.mixture.em import EMResult
@@ -22,18 +20,20 @@ from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
 from segment.mixture.seeding import starting_points
 from segment.mixture.selection import bic
-from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
 
-SPECIES = ("setosa", "versicolor", "virginica")
-FEATURES = ("sepal length", "sepal width", "petal length", "petal width")
 N_COMPONENTS = 3
 MOST_COMPONENTS = 6
 N_STARTS = 200
 REG_COVAR = 1e-6
 TOL = 1e-7
 
-# The split and the scale are the specification's; only the random starts follow the experiment's seed.
+# The split and the scale are the specification's; the starts follow the experiment's seed. One run of k-means
+# may end badly (seed 12 does): the tightest of ten is the start.
 SPLIT_SEED = 42
+N_KMEANS = 10
+
+# Log-likelihoods (nats a flower) closer than this are called the same.
+SAME = 0.005
 
 
 class Start(NamedTuple):
@@ -143,14 +143,15 @@ def run(random_state: int = 0) -> Iris:
     """Run the experiment: one fit from k-means, 200 from random starts, and BIC."""
     X, X_test, truth, truth_test = load_split()
     samples = Samples.of(X)
-    start = starting_points(samples, N_COMPONENTS, method="kmeans", random_state=random_state)[0]
-    trace = matched(trace_em(samples, start, tol=TOL, reg_covar=REG_COVAR), X, truth)
+    rngs = np.random.default_rng(random_state).spawn(N_STARTS + N_KMEANS)
+    trace = matched(
+        trace_em(samples, _kmeans_start(samples, rngs[N_STARTS:]), tol=TOL, reg_covar=REG_COVAR), X, truth
+    )
     random_starts = [
         starting_points(samples, N_COMPONENTS, method="random", random_state=rng, reg_covar=REG_COVAR)[0]
-        for rng in np.random.default_rng(random_state).spawn(N_STARTS)
+        for rng in rngs[:N_STARTS]
     ]
-    results = [_fit_quietly(samples, each, REG_COVAR) for each in random_starts]
-    fits = [result.parameters for result in results]
+    fits = [_fit_quietly(samples, each, REG_COVAR).parameters for each in random_starts]
     starts = tuple(
         Start(
             float(score_samples(X, fit).mean()),
@@ -168,7 +169,7 @@ def run(random_state: int = 0) -> Iris:
         random_state=random_state,
         tables=(_fit_table(means, scores, starts), _bic_table(bics.values)),
         checks=_checks(means, scores, starts, trace),
-        findings=_findings(means, scores, starts, results[highest].repairs, bics, sharper),
+        findings=_findings(means, scores, starts, width(fits[highest]), bics, sharper),
         X=X,
         X_test=X_test,
         truth=truth,
@@ -177,6 +178,26 @@ def run(random_state: int = 0) -> Iris:
         starts=starts,
         bics=bics,
     )
+
+
+def _kmeans_start(samples: Samples, rngs: list[np.random.Generator]) -> Parameters:
+    """Return the start from the tightest of several runs of k-means."""
+
+    def spread(start: Parameters) -> float:
+        return float(np.square(samples.X[:, None] - start.means).sum(axis=2).min(axis=1).sum())
+
+    starts = [starting_points(samples, N_COMPONENTS, method="kmeans", random_state=rng)[0] for rng in rngs]
+    return min(starts, key=spread)
+
+
+def width(parameters: Parameters) -> float:
+    """Return the standard deviation of the narrowest component in its narrowest direction."""
+    return float(np.sqrt(np.linalg.eigvalsh(parameters.spread_covariances()).min()))
+
+
+def _has_collapsed(narrowest: float) -> bool:
+    """Whether reg_covar alone (relative to variances of 1) holds a component of that width up."""
+    return narrowest**2 < 10 * REG_COVAR
 
 
 def criteria(samples: Samples, random_state: int) -> Criteria:
@@ -189,7 +210,7 @@ def criteria(samples: Samples, random_state: int) -> Criteria:
         ]
         fits = [_fit_quietly(samples, start, REG_COVAR) for start in starts]
         values[name] = np.array([bic(samples, fit.parameters) for fit in fits])
-        collapsed[name] = np.array([bool(fit.repairs) for fit in fits])
+        collapsed[name] = np.array([_has_collapsed(width(fit.parameters)) for fit in fits])
     return Criteria(values, collapsed)
 
 
@@ -230,8 +251,12 @@ def _checks(
         at_least("accuracy, test part", scores[1].accuracy, 0.96),
         close("mean log-likelihood, training part", means[0], -1.87, 0.01),
         close("mean log-likelihood, test part", means[1], -2.44, 0.01),
-        close("highest training log-likelihood of the random starts", max(starts).train, -1.16, 0.03),
-        close("its accuracy", max(starts).accuracy, 0.56, 0.01),
+        at_least(
+            "highest training log-likelihood of the random starts over that",
+            max(starts).train - means[0],
+            0.02,
+        ),
+        at_least("accuracy lost by it", scores[0].accuracy - max(starts).accuracy, 0.1),
         never_falls(trace),
     )
 
@@ -240,116 +265,42 @@ def _findings(
     means: tuple[float, float],
     scores: tuple[Agreement, Agreement],
     starts: tuple[Start, ...],
-    repairs: tuple[str, ...],
+    narrowest: float,
     bics: Criteria,
     sharper: float,
 ) -> tuple[str, ...]:
     top = max(starts)
-    same = np.mean([abs(start.train - means[0]) < 0.005 for start in starts])
-    higher = np.mean([start.train > means[0] + 0.005 for start in starts])
+    same = np.mean([abs(start.train - means[0]) < SAME for start in starts])
+    higher = np.mean([start.train > means[0] + SAME for start in starts])
     return (
         f"From the k-means start: accuracy {scores[0].accuracy:.3f} on the training part and "
         f"{scores[1].accuracy:.3f} on the test part, mean log-likelihood {means[0]:.2f} and {means[1]:.2f}.",
         f"Of {len(starts)} random starts {same:.1%} end in the same optimum and {higher:.1%} in higher ones. "
-        f"The highest reaches {top.train:.2f} on the training part with {top.accuracy:.0%} accuracy, and "
-        f"only {top.test:.2f} on the test part" + (f": {repairs[0]}." if repairs else "."),
-        "Such a likelihood is no estimate but a matter of regularization: with a hundredth of the reg_covar "
-        f"the same start reaches {sharper:.2f}. The highest likelihood is not always the answer; the test "
-        "part says so.",
+        f"The highest reaches {top.train:.2f} on the training part with {top.accuracy:.0%} accuracy. "
+        f"{_width_in_words(narrowest)}. {_regularized(top.train, sharper)}.",
+        f"The highest likelihood is not always the answer. {_test_says(top.test - means[1])}: "
+        f"{top.test:.2f} against {means[1]:.2f}.",
         bics.verdict(),
     )
 
 
-def pictures(result: Iris) -> tuple[Picture, ...]:
-    """Return the figures of the experiment, in the order to be read."""
-    top = result.spurious
-    return (
-        Picture(
-            "iris_clusters",
-            "Iris in its two petal measurements, standardized: training part (dots) and test part (rings) in "
-            "the color of their most probable component, with ellipses of two standard deviations; black "
-            "crosses are wrong.",
-            "Scatter plot of three clusters along a diagonal, a few crosses between two of them.",
-            partial(draw_clusters, result),
-        ),
-        Picture(
-            "iris_starts",
-            f"Each of {len(result.starts)} random starts by the mean log-likelihood it reached on the "
-            "training part, against its accuracy and its test log-likelihood. The highest, "
-            f"{top.train:.2f}, has {top.accuracy:.0%} accuracy. The diamond is the k-means start.",
-            "Two scatter plots in which the rightmost points lie low.",
-            partial(draw_starts, result),
-        ),
-        Picture(
-            "iris_bic",
-            "BIC on the iris training part by number of components and covariance type; smaller is better. "
-            "Rings mark fits of which a component has collapsed: their BIC means nothing.",
-            "Four curves over one to six components.",
-            partial(draw_bic, result),
-        ),
-    )
+def _width_in_words(narrowest: float) -> str:
+    if _has_collapsed(narrowest):
+        return f"One of its components has collapsed: {narrowest:.4f} wide where all flowers spread over 1"
+    return f"Its narrowest component is {narrowest:.3f} wide where all flowers spread over 1"
 
 
-def draw_clusters(result: Iris) -> Any:
-    """Draw both parts in the petal plane, colored by component, with ellipses."""
-    figure = new_figure(6.0, 4.4)
-    axes = figure.subplots()
-    parts = ((result.X, result.truth, True), (result.X_test, result.truth_test, False))
-    for X, truth, filled in parts:
-        labels = assign(X, result.trace.last)
-        wrong = labels != truth
-        colors = np.array(COLORS)[labels]
-        face = colors if filled else "none"
-        axes.scatter(X[:, 2], X[:, 3], s=22, facecolors=face, edgecolors=colors, linewidths=1.1, alpha=0.85)
-        axes.scatter(X[wrong, 2], X[wrong, 3], s=46, marker="x", c=INK, linewidths=1.4)
-    petals = Parameters(
-        result.trace.last.weights, result.trace.last.means[:, 2:], result.trace.last.covariances[:, 2:, 2:]
-    )
-    draw_ellipses(axes, petals)
-    for k, name in enumerate(SPECIES):
-        axes.plot([], [], "o", color=COLORS[k], label=name)
-    quiet_axes(axes, "", f"{FEATURES[2]} (standard deviations)", f"{FEATURES[3]} (standard deviations)")
-    quiet_legend(axes, loc="upper left")
-    return figure
+def _regularized(highest: float, sharper: float) -> str:
+    again = f"with a hundredth of the reg_covar the same start reaches {sharper:.2f}"
+    if abs(sharper - highest) < 10 * SAME:
+        return f"Regularization has little to do with it: {again}"
+    return f"Such a likelihood is no estimate but a matter of regularization: {again}"
 
 
-def draw_starts(result: Iris) -> Any:
-    """Draw accuracy and test log-likelihood of every random start by its training log-likelihood."""
-    figure = new_figure(7.4, 3.3)
-    starts = np.array(result.starts)
-    here = (
-        float(score_samples(result.X, result.trace.last).mean()),
-        float(score_samples(result.X_test, result.trace.last).mean()),
-        agreement(result.truth, assign(result.X, result.trace.last)).accuracy,
-    )
-    titles = ((2, "accuracy, training part"), (1, "mean log-likelihood, test part (nats)"))
-    for axes, (column, title) in zip(figure.subplots(1, 2), titles, strict=True):
-        axes.scatter(starts[:, 0], starts[:, column], s=20, c=FAINT, alpha=0.6, linewidths=0)
-        high = starts[:, 0] > here[0] + 0.005
-        axes.scatter(
-            starts[high, 0],
-            starts[high, column],
-            s=24,
-            c=COLORS[1],
-            linewidths=0,
-            label="higher than from k-means",
-        )
-        axes.plot(here[0], here[column], "D", color=COLORS[0], markersize=7, label="k-means start")
-        quiet_axes(axes, "", "mean log-likelihood, training part (nats)", title)
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    return figure
-
-
-def draw_bic(result: Iris) -> Any:
-    """Draw BIC by number of components, one curve a covariance type."""
-    figure = new_figure(6.0, 3.2)
-    axes = figure.subplots()
-    for color, (name, values) in zip(COLORS, result.bics.values.items(), strict=False):
-        n = np.arange(1, len(values) + 1)
-        axes.plot(n, values, "o-", color=color, markersize=4, linewidth=1.6, label=name)
-        flat = result.bics.collapsed[name]
-        axes.plot(n[flat], values[flat], "o", color="white", markeredgecolor=color, markersize=7)
-    quiet_axes(axes, "", "components", "BIC")
-    quiet_legend(axes, ncols=2)
-    return figure
+def _test_says(gain: float) -> str:
+    """Say how the test part judges the highest start, which gains `gain` nats a flower there."""
+    if gain < -10 * SAME:
+        return "The test part gives it away"
+    if gain < 10 * SAME:
+        return "Here not even the test part tells them apart, only the species do"
+    return "Here even the test part prefers it, only the species do not"

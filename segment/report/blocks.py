@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from segment.errors import SegmentError
 from segment.lab.outcome import Check, Table
 from segment.output import data_uri
 
@@ -135,6 +136,10 @@ class Section:
         What `report.json` holds of it.
     error : str or None
         Why it failed; it then has no blocks.
+    problems : tuple of str
+        What of it failed while the rest came out, naming the input.
+    warnings : tuple of str
+        What was warned of while it was made.
     """
 
     name: str
@@ -142,6 +147,13 @@ class Section:
     blocks: tuple[Any, ...] = ()
     record: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def reason(error: Exception) -> str:
+    """Return why something failed, in a line: the class belongs to it where the error is not for users."""
+    return str(error) if isinstance(error, SegmentError) else f"{type(error).__name__}: {error}"
 
 
 def embedded_figure(path: Path, alt: str, dpi: int) -> Image:

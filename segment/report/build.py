@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from segment._version import __version__
-from segment.errors import DataError, SegmentError
+from segment.errors import DataError
 from segment.output import versions, write_json, write_text
 from segment.parallel import single_threaded_blas
-from segment.report.blocks import Section
+from segment.report.blocks import Section, reason
 from segment.report.sections import SECTIONS, speed_section
 from segment.report.settings import Settings
 
@@ -45,8 +46,8 @@ class Report:
 
     @property
     def failures(self) -> list[Section]:
-        """The sections that failed."""
-        return [section for section in self.sections if section.error]
+        """The sections that failed, wholly or in part."""
+        return [section for section in self.sections if section.error or section.problems]
 
     @property
     def surprises(self) -> list[Section]:
@@ -72,13 +73,14 @@ def make_section(name: str, settings: Settings) -> tuple[Section, float]:
     """Make a section; return it and the seconds it took. One that fails says why in its place."""
     title, make = SECTIONS[name]
     begun = time.perf_counter()
-    try:
-        section = make(settings)
-    except SegmentError as error:
-        section = Section(name, title, error=str(error))
-    except Exception as error:  # whatever it is, the other sections shall come out
-        section = Section(name, title, error=f"{type(error).__name__}: {error}")
-    return section, round(time.perf_counter() - begun, 2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            section = make(settings)
+        except Exception as error:  # whatever it is, the other sections shall come out
+            section = Section(name, title, error=reason(error))
+    texts = tuple(dict.fromkeys(str(warning.message) for warning in caught))
+    return replace(section, warnings=texts), round(time.perf_counter() - begun, 2)
 
 
 def _make_all(names: Sequence[str], settings: Settings, n_processes: int) -> Iterator[tuple[Section, float]]:
@@ -152,7 +154,8 @@ def _record(sections: Sequence[Section], settings: Settings) -> dict[str, Any]:
         "photos": settings.photos,
         "data": settings.data,
         "sections": {
-            section.name: {"title": section.title, "error": section.error, **section.record}
+            section.name: {"title": section.title, "error": section.error, "problems": section.problems}
+            | section.record
             for section in sections
         },
         "versions": versions(),

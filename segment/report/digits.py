@@ -50,25 +50,41 @@ _CAPTIONS = {
 }
 
 
+# The same where there are no labels.
+_UNLABELED = {
+    "samples": (
+        "Examples of each cluster: the most typical, and those whose cluster is most doubtful.",
+        "Rows of handwritten digits, a block a cluster.",
+    ),
+}
+
+
 def digits_section(settings: Settings) -> Section:
     """Cluster the digits by each pipeline; show the default's figures and everyone's scores."""
     digits = load_digits(settings.data)
-    simpler = {
-        name: cluster_digits(digits, _settings(settings, **options), n_jobs=settings.n_jobs)
-        for name, options in _SIMPLER.items()
-    }
     chosen = _settings(settings)
     clustering = cluster_digits(digits, chosen, n_jobs=settings.n_jobs)
     summary = summarize(clustering, chosen, split="all", seconds={})
-    table = _scores_table(simpler, clustering)
-    write_tables([table], settings.folder / "tables")
     blocks = (
         Prose((_introduction(digits),)),
         Findings(_findings(clustering)),
         *_figures(clustering, summary, settings.folder),
-        TableBlock(table),
+        *_scores(digits, clustering, settings),
     )
     return Section("digits", "Digits", blocks, {"clustering": summary})
+
+
+def _scores(digits: DigitSet, clustering: DigitClustering, settings: Settings) -> list[TableBlock]:
+    """Score every pipeline, where there are labels to score by."""
+    if digits.labels is None:
+        return []
+    simpler = {
+        name: cluster_digits(digits, _settings(settings, **options), n_jobs=settings.n_jobs)
+        for name, options in _SIMPLER.items()
+    }
+    table = _scores_table(simpler, clustering)
+    write_tables([table], settings.folder / "tables")
+    return [TableBlock(table)]
 
 
 def _settings(settings: Settings, **options: Any) -> DigitSettings:
@@ -80,15 +96,18 @@ def _introduction(digits: DigitSet) -> str:
     return (
         f"{len(digits.images)} handwritten digits of {height} \N{MULTIPLICATION SIGN} {width} pixels "
         f"({digits.name}) are clustered without a label: features, principal components, a Gaussian "
-        "mixture with ten components, and a cut of the graph of nearest neighbors. Labels only score the "
-        "outcome."
+        "mixture with ten components, and a cut of the graph of nearest neighbors."
+        + ("" if digits.labels is None else " Labels only score the outcome.")
     )
 
 
 def _findings(clustering: DigitClustering) -> tuple[str, ...]:
     scores, mixture = clustering.scores(), clustering.mixture_scores()
     if scores is None or mixture is None:
-        return ("These digits have no labels: there is nothing to score.",)
+        return (
+            "These digits have no labels: nothing can be scored, and clusters are numbered instead of "
+            "matched to digits.",
+        )
     return (
         f"{scores.accuracy:.2%} of the digits are in the cluster that is matched to their label (normalized "
         f"mutual information {scores.nmi:.3f}, adjusted Rand index {scores.ari:.3f}); the mixture alone has "
@@ -114,10 +133,11 @@ def _scores_table(simpler: dict[str, DigitClustering], clustering: DigitClusteri
 
 
 def _figures(clustering: DigitClustering, summary: dict[str, Any], folder: Path) -> list[Figure]:
+    captions = _CAPTIONS if clustering.digits.labels is not None else _CAPTIONS | _UNLABELED
     found = []
     for name, figure in figures(clustering, summary):
         stem = folder / "figures" / f"digits_{name}"
         paths = save_formats(figure, stem, FORMATS, PRINT_DPI)
-        caption, alt = _CAPTIONS[name]
+        caption, alt = captions[name]
         found.append(Figure(stem.name, caption, embedded_figure(paths[0], alt, PRINT_DPI)))
     return found

@@ -9,9 +9,10 @@ import numpy as np
 from segment.errors import ImageError
 from segment.lab.outcome import Column, Table
 from segment.lab.write import FORMATS, PRINT_DPI, write_tables
-from segment.photo import Photo, PhotoSegmentation, read_photo, segment_photo
+from segment.photo import PhotoSegmentation, read_photo, segment_photo
 from segment.photo.draw import draw_overlay, draw_segmented, draw_sheet, hex_code
 from segment.photo.inputs import Input, find_inputs
+from segment.photo.selection import SAMPLE_SIZE
 from segment.report.blocks import (
     Compare,
     Figure,
@@ -23,11 +24,21 @@ from segment.report.blocks import (
     TableBlock,
     embedded_figure,
     embedded_photo,
+    reason,
 )
 from segment.report.settings import Settings
 from segment.style import save_formats
 
 COUNTS = range(2, 9)
+
+_INTRODUCTION = (
+    "Each photo is a sample of colors in the color space Lab, a distinct color counting as often as it "
+    "occurs. A Gaussian mixture is fitted to them, the number of components is the one with the "
+    "smallest ICL, and every pixel takes the label of its most probable component. For ICL the colors "
+    f"are put into a coarse histogram and the whole photo counts as {SAMPLE_SIZE:.0f} samples at most, "
+    f"whatever the number of its pixels: the n of the formula is {SAMPLE_SIZE:.0f}. Neighboring pixels "
+    "are alike; were each a witness of its own, a further component would cost next to nothing."
+)
 
 # Pixels on the longer side of what the page embeds: files hold the full size.
 _SHOWN = 640
@@ -38,44 +49,57 @@ _SHORT_RUNS = 8
 
 
 def photos_section(settings: Settings) -> Section:
-    """Segment every photo and show it.
+    """Segment every photo and show it; what fails is told among the problems.
 
     Raises
     ------
     ImageError
-        If a photo cannot be read.
+        If not one photo came out.
     """
     inputs, errors = find_inputs(settings.photos)
-    if errors:
-        raise errors[0]
-    if not inputs:
-        raise ImageError("no photo was given; give files, folders or names like skimage:cat")
-    blocks: list[Any] = [
-        Prose(
-            (
-                "Each photo is a sample of colors in the color space Lab, a distinct color counting as often "
-                "as it occurs. A Gaussian mixture is fitted to them, the number of components is the one "
-                "with the smallest ICL, and every pixel takes the label of its most probable component.",
-            )
-        )
-    ]
+    problems = [str(error) for error in errors]
+    blocks: list[Any] = []
     rows, record = [], {}
     for given in inputs:
-        photo = read_photo(given.source)
-        segmentation = segment_photo(photo, random_state=settings.random_state, n_jobs=settings.n_jobs)
-        blocks += _blocks(given, segmentation, settings)
+        try:
+            segmentation = _segment(given, settings)
+            blocks += _blocks(given, segmentation, settings)
+        except Exception as error:  # whatever it is, the other photos shall come out
+            problems.append(_naming(given.source, reason(error)))
+            continue
         rows.append(_row(given, segmentation))
-        record[given.flat_name] = {
-            "source": given.source,
-            "n_components": segmentation.n_labels,
-            "palette": [hex_code(color) for color in segmentation.palette],
-            "shares": segmentation.shares,
-            "icl": segmentation.selection,
-            "log_likelihood": segmentation.log_likelihood,
-        }
+        record[given.flat_name] = _record(given, segmentation)
+    if not rows:
+        nothing = "no photo was given; give files, folders or names like skimage:cat"
+        raise ImageError("; ".join(problems) or nothing)
     table = _table(rows)
     write_tables([table], settings.folder / "tables")
-    return Section("photos", "Photos", (*blocks, TableBlock(table)), {"photos": record})
+    return Section(
+        "photos",
+        "Photos",
+        (Prose((_INTRODUCTION,)), *blocks, TableBlock(table)),
+        {"photos": record},
+        problems=tuple(problems),
+    )
+
+
+def _segment(given: Input, settings: Settings) -> PhotoSegmentation:
+    return segment_photo(read_photo(given.source), random_state=settings.random_state, n_jobs=settings.n_jobs)
+
+
+def _naming(source: str, why: str) -> str:
+    return why if source in why else f"{source}: {why}"
+
+
+def _record(given: Input, segmentation: PhotoSegmentation) -> dict[str, Any]:
+    return {
+        "source": given.source,
+        "n_components": segmentation.n_labels,
+        "palette": [hex_code(color) for color in segmentation.palette],
+        "shares": segmentation.shares,
+        "icl": segmentation.selection,
+        "log_likelihood": segmentation.log_likelihood,
+    }
 
 
 def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -> list[Any]:
@@ -100,7 +124,7 @@ def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -
             after,
         ),
         Figure(f"photo-{name}-overlay", f"{name}: where the {n} labels meet.", overlay),
-        _series(name, photo, settings),
+        *_series(name, segmentation, settings),
         _sheet(name, segmentation, settings),
     ]
 
@@ -109,26 +133,30 @@ def _embedded(segmentation: PhotoSegmentation, alt: str) -> Image:
     return embedded_photo(draw_segmented(segmentation), alt, _SHOWN, few_colors=True)
 
 
-def _series(name: str, photo: Photo, settings: Settings) -> Frames:
-    """Segment with every number of components."""
+def _series(name: str, segmentation: PhotoSegmentation, settings: Settings) -> list[Frames]:
+    """Segment with every number of components for which the photo has the colors."""
+    counts = [n for n in COUNTS if n <= segmentation.n_distinct_colors]
+    if len(counts) < 2:
+        return []
     fits = [
         segment_photo(
-            photo,
+            segmentation.photo,
             n_components=n,
             n_init=_SHORT_RUNS,
             random_state=settings.random_state,
             n_jobs=settings.n_jobs,
         )
-        for n in COUNTS
+        for n in counts
     ]
-    return Frames(
+    series = Frames(
         f"photo-{name}-series",
-        f"{name} in {COUNTS[0]} to {COUNTS[-1]} colors: move the slider to choose how many.",
+        f"{name} in {counts[0]} to {counts[-1]} colors: move the slider to choose how many.",
         "Colors",
-        tuple(f"{n} colors" for n in COUNTS),
-        tuple(_embedded(fit, f"{name} in {n} colors") for n, fit in zip(COUNTS, fits, strict=True)),
-        first=2,
+        tuple(f"{n} colors" for n in counts),
+        tuple(_embedded(fit, f"{name} in {n} colors") for n, fit in zip(counts, fits, strict=True)),
+        first=min(2, len(counts) - 1),
     )
+    return [series]
 
 
 def _sheet(name: str, segmentation: PhotoSegmentation, settings: Settings) -> Figure:
@@ -137,8 +165,8 @@ def _sheet(name: str, segmentation: PhotoSegmentation, settings: Settings) -> Fi
     figure = draw_sheet(segmentation, segmentation.selection, name)
     paths = save_formats(figure, stem, FORMATS, PRINT_DPI)
     caption = (
-        f"{name}: photo, mean colors, borders, palette by share of the area, and ICL by number of components "
-        "(ring: the choice)."
+        f"{name}: photo, mean colors, borders, palette by share of the area, and ICL by number of "
+        f"components, the photo counted as {SAMPLE_SIZE:.0f} samples (ring: the choice)."
     )
     alt = f"Three views of {name} above a bar chart of its palette and a curve of ICL."
     large = embedded_figure(paths[0], alt, PRINT_DPI)
