@@ -50,6 +50,7 @@ def test_jpeg_is_near_the_pixels():
     assert np.abs(decode(encoded(IMAGE, "JPEG", quality=95)).pixels.astype(int) - IMAGE).mean() < 4
 
 
+@pytest.mark.filterwarnings("ignore:only the first of 2 pages")
 def test_gif_gives_its_first_frame():
     first, second = Image.new("RGB", (5, 4), (255, 0, 0)), Image.new("RGB", (5, 4), (0, 0, 255))
     content = encoded(first, "GIF", save_all=True, append_images=[second])

@@ -76,11 +76,7 @@ class Photo:
         is_color = not bands and channels in (1, 3, 4)
         if not is_color:
             return cls(np.ascontiguousarray(array), is_color=False)
-        if array.dtype.kind == "f" and (array.min() < 0 or array.max() > 1):
-            raise ImageError(
-                f"image is {array.dtype} and reaches from {array.min():.4g} to {array.max():.4g}; float "
-                "colors lie in [0, 1]: divide by the largest value, or pass uint8 or uint16"
-            )
+        _check_range(array)
         weight = as_weights(array[:, :, 3]) if channels == 4 else None
         colors = np.repeat(array, 3, axis=2) if channels == 1 else array[:, :, :3]
         return cls(np.ascontiguousarray(colors), weight)
@@ -142,6 +138,32 @@ def as_weights(alpha: np.ndarray) -> np.ndarray | None:
     return alpha.astype(np.float32) / np.float32(top)
 
 
+def checked_colors(array: np.ndarray) -> np.ndarray:
+    """Return colors (with alpha, if they have it) of a type that photos have.
+
+    Raises
+    ------
+    ImageError
+        If they are of another type or shape, not finite, or floats beyond [0, 1]; it says what to do.
+    """
+    array = _checked(array)
+    _check_range(array)
+    return array
+
+
+def _check_range(array: np.ndarray) -> None:
+    if array.dtype.kind != "f":
+        return
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > 1:
+        top = next((top for top in (255, 65535) if high <= top), None)
+        cure = "rescale them" if low < 0 or top is None else f"divide them by {top}"
+        raise ImageError(
+            f"image is {array.dtype} and reaches from {low:.4g} to {high:.4g}; float colors lie in [0, 1]: "
+            f"{cure}, or give uint8 or uint16"
+        )
+
+
 def _checked(array: np.ndarray) -> np.ndarray:
     if array.ndim not in (2, 3):
         raise ImageError(
@@ -154,7 +176,10 @@ def _checked(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     if array.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
-        raise ImageError(f"image holds {array.dtype}; bool, uint8, uint16, float32 and float64 are allowed")
+        raise ImageError(
+            f"image holds {array.dtype}; bool, uint8, uint16, float32 and float64 are allowed: convert it to "
+            "one of them (colors in float lie in [0, 1])"
+        )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         wrong = ~np.isfinite(array)
         row, column = (int(i) for i in np.argwhere(wrong)[0][:2])

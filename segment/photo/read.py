@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from segment.errors import ImageError
-from segment.photo.photo import Photo, as_weights
-from segment.photo.png16 import png16_channels, read_png16
-from segment.photo.tiff import is_tiff, read_tiff
+from segment.output import refuse_special_file
+from segment.photo.photo import Photo, as_weights, checked_colors, to_uint8
+from segment.photo.png16 import png16_channels, read_png16, with_key
+from segment.photo.tiff import Tiff, is_tiff, read_tiff
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 BUNDLED = "skimage:"
@@ -31,6 +32,9 @@ _ALIASES = {"cat": "chelsea"}
 
 _ORIENTATION = 0x0112
 _AS_IT_IS = 1
+
+# Formats whose further pages are told of; in a JPEG (MPO) they are previews.
+_PAGED = frozenset({"GIF", "TIFF", "PNG", "WEBP"})
 
 
 def read_photo(source: str | os.PathLike[str], *, allow_large: bool = False) -> Photo:
@@ -88,12 +92,15 @@ def _load(source: str | os.PathLike[str]) -> tuple[str, bytes]:
     path = bundled_path(text) if text.startswith(BUNDLED) else Path(text)
     name = text.removeprefix(BUNDLED) if text.startswith(BUNDLED) else path.stem
     try:
+        refuse_special_file(path)
         return name, path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(f"{text}: no such file") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{text}: cannot be read ({reason})") from error
+        raise ImageError(
+            f"{text}: cannot be read ({reason}); give a file, or - for standard input"
+        ) from error
 
 
 def decode_photo(data: bytes, source: str, name: str, *, allow_large: bool = False) -> Photo:
@@ -109,10 +116,8 @@ def decode_photo(data: bytes, source: str, name: str, *, allow_large: bool = Fal
             )
 
     pixels, alpha, is_color, reader = _decode(data, source, check_size)
-    try:
+    with _naming(source):
         weights = None if alpha is None else as_weights(alpha)
-    except ImageError as error:
-        raise ImageError(f"{source}: {error}") from error
     reader["alpha"] = "none" if alpha is None else "opaque" if weights is None else "weight"
     digest = hashlib.sha256(data).hexdigest()
     return Photo(pixels, weights, is_color, name, source, digest, reader)
@@ -123,34 +128,63 @@ def _decode(
 ) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
     """Return pixels (M, N, D), alpha (M, N) or None, whether the pixels are colors, and what was done."""
     if is_tiff(data) and (tiff := read_tiff(data, source, check_size)) is not None:
-        array, facts = tiff
-        depth, orientation = 8 * array.dtype.itemsize, facts["orientation"]
-        reader = {"format": "TIFF", "orientation": orientation, "profile": "none", "depth": depth}
-        array = _oriented(array, orientation)
-        if facts["bands"]:
-            return _bands(array, source), None, False, reader | {"bands": array.shape[2]}
-        return *_split(array, facts["alpha"]), True, reader
+        return _from_tiff(tiff, source)
     with _pillow_errors(source), _open(data) as image:
         check_size(*image.size)
         reader = {"format": image.format or "unknown"}
-        channels = png16_channels(data)
         profile = image.info.get("icc_profile")
-        if channels > 1 and (profile is None or _is_srgb(profile)):
-            array = read_png16(data, source)
+        if png16_channels(data) > 1 and (profile is None or _is_srgb(profile)):
+            array, has_alpha = read_png16(data, source)
             orientation = image.getexif().get(_ORIENTATION, _AS_IT_IS)
             array = _oriented(array, orientation)
             reader |= {"orientation": orientation, "profile": _described(profile), "depth": 16}
-            return *_split(array, channels in (2, 4)), True, reader
+            return *_split(array, has_alpha), True, reader
         image.load()
+        _tell_of_pages(getattr(image, "n_frames", 1) if image.format in _PAGED else 1)
         return _from_pillow(image, source, reader)
 
 
-def _bands(array: np.ndarray, source: str) -> np.ndarray:
-    """Check bands, and make floats of signed integers."""
+def _tell_of_pages(n_pages: int) -> None:
+    if n_pages > 1:
+        warnings.warn(f"only the first of {n_pages} pages was read", UserWarning, stacklevel=2)
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Name the file in errors that know only its array."""
     try:
-        return Photo.of(array.astype(np.float32) if array.dtype.kind == "i" else array, bands=True).pixels
+        yield
     except ImageError as error:
         raise ImageError(f"{source}: {error}") from error
+
+
+def _from_tiff(tiff: Tiff, source: str) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
+    _tell_of_pages(tiff.pages)
+    array = _oriented(tiff.array, tiff.orientation)
+    depth = 8 * array.dtype.itemsize
+    reader = {"format": "TIFF", "orientation": tiff.orientation, "profile": "none", "depth": depth}
+    if tiff.bands:
+        return _bands(array, source), None, False, reader | {"bands": array.shape[2]}
+    with _naming(source):
+        array = checked_colors(array)
+    if tiff.profile is None or _is_srgb(tiff.profile):
+        return *_split(array, tiff.alpha), True, reader | {"profile": _described(tiff.profile)}
+    # Profiles are applied to 8 bits, as to 16-bit PNG.
+    from PIL import Image
+
+    colors, alpha = _split(array, tiff.alpha)
+    gray = tiff.array.shape[2] == 1 + tiff.alpha
+    image = Image.fromarray(to_uint8(np.ascontiguousarray(colors[:, :, 0]) if gray else colors))
+    converted, reader["profile"] = _to_srgb(image, tiff.profile, "RGB")
+    return np.asarray(converted), alpha, True, reader | {"depth": 8}
+
+
+def _bands(array: np.ndarray, source: str) -> np.ndarray:
+    """Check bands, and make floats of integers that photos do not have."""
+    if array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.uint16):
+        array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+    with _naming(source):
+        return Photo.of(array, bands=True).pixels
 
 
 def _from_pillow(
@@ -169,7 +203,9 @@ def _from_pillow(
     reader["depth"] = 16 if image.mode.startswith("I;16") else 1 if image.mode == "1" else 8
     if image.mode.startswith("I;16"):
         reader["profile"] = "none"
-        return *_split(np.asarray(image).astype(np.uint16)[:, :, None], False), True, reader
+        gray = np.asarray(image).astype(np.uint16)[:, :, None]
+        key = image.info.get("transparency")
+        return *_split(gray if key is None else with_key(gray, [key]), key is not None), True, reader
     has_alpha = image.has_transparency_data
     image, reader["profile"] = _to_srgb(image, profile, "RGBA" if has_alpha else "RGB")
     return *_split(np.asarray(image), has_alpha), True, reader

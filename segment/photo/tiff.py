@@ -1,13 +1,37 @@
-"""TIFF files that Pillow cannot read: 16-bit colors and any number of bands."""
+"""TIFF files that Pillow cannot read: other depths than 8 bits, and any number of bands."""
 
 from __future__ import annotations
 
 import io
-from typing import Any
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from segment.errors import ImageError
+
+# What tifffile logs would come between our own lines: errors are raised, and told of in our words.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+_COLORS = {"RGB": 3, "MINISBLACK": 1, "MINISWHITE": 1, "PALETTE": 1, "SEPARATED": 4}
+_PREMULTIPLIED, _STRAIGHT = 1, 2
+_ORIENTATION, _PROFILE = 274, 34675
+
+
+class Tiff(NamedTuple):
+    """The first image of a TIFF: `array` (M, N, D), and what its tags say of it.
+
+    The orientation (1 .. 8) and the ICC profile are still to be applied; `alpha` tells whether the last
+    channel is one, `bands` whether the channels are no colors.
+    """
+
+    array: np.ndarray
+    bands: bool
+    alpha: bool
+    orientation: int
+    profile: bytes | None
+    pages: int
 
 
 def is_tiff(data: bytes) -> bool:
@@ -15,7 +39,7 @@ def is_tiff(data: bytes) -> bool:
     return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read_tiff(data: bytes, source: str, check_size: Any) -> tuple[np.ndarray, dict[str, Any]] | None:
+def read_tiff(data: bytes, source: str, check_size: Callable[[int, int], None]) -> Tiff | None:
     """Read the first image of a TIFF that needs more than Pillow.
 
     Parameters
@@ -28,9 +52,8 @@ def read_tiff(data: bytes, source: str, check_size: Any) -> tuple[np.ndarray, di
 
     Returns
     -------
-    (array (M, N, D), facts) or None
-        None where Pillow serves: up to four channels of 8 bits, and gray. `facts` has "bands" (bool),
-        "alpha" (bool: the last channel is one) and "orientation" (1 .. 8, still to be applied).
+    Tiff or None
+        None where Pillow serves: up to four channels of 8 bits, and kinds of color other than gray and RGB.
 
     Raises
     ------
@@ -42,21 +65,21 @@ def read_tiff(data: bytes, source: str, check_size: Any) -> tuple[np.ndarray, di
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages[0]
-            kind = page.photometric.name if hasattr(page.photometric, "name") else str(page.photometric)
-            extra = len(page.extrasamples)
-            samples, bits = int(page.samplesperpixel), page.bitspersample
+            kind = getattr(page.photometric, "name", str(page.photometric))
+            samples, extra = int(page.samplesperpixel), page.extrasamples
             # Bands that are no colors: more channels than the photometric kind has, and no single alpha.
-            colors = {"RGB": 3, "MINISBLACK": 1, "MINISWHITE": 1, "PALETTE": 1, "SEPARATED": 4}.get(kind, 3)
-            has_alpha = extra == 1 and samples == colors + 1 and page.extrasamples[0] in (1, 2)
-            bands = samples != colors + has_alpha
-            if not bands and (bits == 8 or samples == 1 or kind not in ("RGB", "MINISBLACK")):
+            colors = _COLORS.get(kind, 3)
+            alpha = len(extra) == 1 and samples == colors + 1 and extra[0] in (_PREMULTIPLIED, _STRAIGHT)
+            bands = samples != colors + alpha
+            if not bands and (
+                page.dtype in (np.uint8, bool) or kind not in ("RGB", "MINISBLACK", "MINISWHITE")
+            ):
                 return None
             check_size(page.imagewidth, page.imagelength)
-            array = page.asarray()
-            axes = page.axes
-            tag = page.tags.get(274)
-            orientation = int(tag.value) if tag is not None else 1
-    except ImageError:
+            array = _channels_last(page.asarray(), page.axes)
+            tags = {code: page.tags[code].value for code in (_ORIENTATION, _PROFILE) if code in page.tags}
+            pages, bits = len(file.pages), page.bitspersample
+    except (ImageError, MemoryError):
         raise
     except Exception as error:
         # A damaged TIFF makes tifffile fail in ways of every kind.
@@ -64,8 +87,31 @@ def read_tiff(data: bytes, source: str, check_size: Any) -> tuple[np.ndarray, di
             "save it without compression" if "imagecodecs" in str(error) else "try another copy of the file"
         )
         raise ImageError(f"{source}: cannot read this TIFF ({error}); {hint}") from error
-    if axes.startswith("S"):
-        array = np.moveaxis(array, 0, -1)
     if array.ndim != 3:
         raise ImageError(f"{source}: the TIFF holds an array of shape {array.shape}; a flat image is needed")
-    return array, {"bands": bands, "alpha": has_alpha, "orientation": orientation}
+    if not bands:
+        array = _upright_colors(array, bits, kind == "MINISWHITE", alpha and extra[0] == _PREMULTIPLIED)
+    # A single channel of floats or signed integers measures something: heights, temperatures.
+    bands = bands or (samples == 1 and array.dtype not in (np.uint8, np.uint16))
+    return Tiff(array, bands, bool(alpha), int(tags.get(_ORIENTATION, 1)), tags.get(_PROFILE), pages)
+
+
+def _channels_last(array: np.ndarray, axes: str) -> np.ndarray:
+    if axes.startswith("S"):
+        return np.moveaxis(array, 0, -1)
+    return array[:, :, None] if axes == "YX" else array
+
+
+def _upright_colors(array: np.ndarray, bits: int, white_is_zero: bool, premultiplied: bool) -> np.ndarray:
+    """Return 16-bit colors over the full range, dark at zero, not multiplied by alpha; others as they are."""
+    if array.dtype != np.uint16:
+        return array
+    if bits < 16:
+        array = (array.astype(np.uint32) * 65535 // (2**bits - 1)).astype(np.uint16)
+    if white_is_zero:
+        array = np.concatenate([65535 - array[:, :, :1], array[:, :, 1:]], axis=2)
+    if premultiplied:
+        alpha = array[:, :, -1:].astype(np.float64)
+        straight = np.rint(array[:, :, :-1] * (65535 / np.maximum(alpha, 1))).clip(0, 65535)
+        array = np.concatenate([straight.astype(np.uint16), array[:, :, -1:]], axis=2)
+    return array
