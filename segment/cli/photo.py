@@ -201,7 +201,9 @@ def photo(ctx: click.Context, **options: Any) -> None:
         try:
             _run(job, plan)
         except SegmentError as error:
-            say_error(error)
+            # In a batch, an error of the fit must say whose it is.
+            named = job.source in str(error)
+            say_error(error if named else f"{job.source}: {error}")
             failed += 1
         except MemoryError:
             say_error(f"{job.source}: out of memory; try a smaller photo or fewer components")

@@ -128,7 +128,8 @@ def draw_sheet(segmentation: Segmentation, selection: dict[int, float] | None = 
     panel_height = float(np.clip(3.6 * height / width, 1.6, 5.4))
     figure = new_figure(11.4, panel_height + 2.9)
     top, bottom = figure.subfigures(2, 1, height_ratios=[panel_height + 0.5, 2.4])
-    top.suptitle(title, fontsize=12)
+    # A name may hold $, and bytes that are no UTF-8: no formula, and no text that can be drawn.
+    top.suptitle(title.encode("utf-8", "replace").decode(), fontsize=12, parse_math=False)
     for axes, (name, image) in zip(top.subplots(1, 3), panels, strict=True):
         axes.imshow(image, interpolation="antialiased")
         axes.set_title(name, fontsize=10)
