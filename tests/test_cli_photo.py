@@ -436,3 +436,99 @@ def test_help_names_every_option(run):
         "--jobs",
     ):
         assert option in text
+
+
+def test_options_of_regions_imply_regions(run, photo):
+    result = run(photo, "--regions", 2, "--json", "--save", "json,palette")
+    assert json.loads(result.stdout)["method"] == "regions"
+    refused = run(photo, "--scale", 0.5, "-k", 3)
+    assert refused.exit_code == 2
+    assert "--components does not go with --method regions, which --scale implies" in refused.stderr
+    assert run(photo, "--scale", 0.5, "--method", "colors").exit_code == 2
+
+
+def test_choices_do_not_mind_upper_case(run, photo):
+    assert run(photo, "-k", "AUTO", "--save", "JSON", "--smooth", "None", "--method", "COLORS").exit_code == 0
+
+
+def test_the_line_about_a_photo_tells_its_palette(run, photo):
+    told = run(photo, "-k", 3).stderr
+    colors = json.loads(Path("outputs/photo/flag_palette.json").read_text())["colors"]
+    assert ", ".join(f"{color['hex']} {color['share']:.1%}" for color in colors) in told
+    assert "#" not in run(photo, "-k", 3, "--save", "labels").stderr
+
+
+def test_names_that_would_move_the_cursor_are_printed_escaped(run, photo, tmp_path):
+    name = "two\nlines\x1b[31m.png"
+    shutil.copy(photo, tmp_path / name)
+    told = run(name, "-k", 2, "-v").stderr + run("missing\n\x1b[31m.png").stderr
+    assert "two\\nlines\\x1b[31m.png: 60 x 48" in told
+    assert "missing\\n\\x1b[31m.png: no file matches" in told
+    assert "\x1b" not in told
+
+
+def test_what_is_said_begins_a_line_of_its_own(monkeypatch, capsys):
+    from segment.cli.common import live_line, progress, say
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    live_line.show("fit ...")
+    say("compiling")
+    for _ in progress([1, 2], "photos"):
+        say("one is done")
+    screen = [""]
+    for piece in re.split("(\r|\n)", capsys.readouterr().err):
+        if piece == "\n":
+            screen.append("")
+        elif piece != "\r":
+            screen[-1] = piece + screen[-1][len(piece) :]
+    assert [line.rstrip() for line in screen[:3]] == ["compiling", "one is done", "one is done"]
+
+
+@pytest.mark.parametrize("random_state", [-1, 2**32, 1.5, "1", np.random.RandomState(0), True])
+def test_a_seed_that_is_none_is_refused_in_words(random_state):
+    for face in (segment.segment_photo, segment.segment_regions, segment.find_region_tree):
+        with pytest.raises(segment.errors.DataError, match=r"random_state is .*; allowed are the seeds"):
+            face(IMAGE, random_state=random_state)
+
+
+def test_a_number_of_threads_that_is_none_is_refused_in_words():
+    for face in (segment.segment_photo, segment.segment_regions):
+        with pytest.raises(segment.errors.DataError, match="n_jobs is '2'"):
+            face(IMAGE, n_jobs="2")
+
+
+DEGENERATE = {
+    "flat": np.full((40, 50, 3), 90, np.uint8),
+    "dot": np.full((1, 1, 3), 7, np.uint8),
+    "few": np.random.default_rng(0).integers(0, 2, (60, 70, 3)).astype(np.uint8) * 255,
+    "photo": np.kron(IMAGE, np.ones((3, 3, 1), np.uint8)),
+}
+
+
+def test_the_same_bytes_whatever_the_threads(tmp_path):
+    for name, image in DEGENERATE.items():
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    script = (
+        "import sys; from segment.cli import main\n"
+        "for method in ('colors', 'regions'):\n"
+        "    args = ['photo', *sys.argv[3:], '-o', f'{sys.argv[2]}/{method}', '--jobs', sys.argv[1], '-q']\n"
+        "    main(args + ['--save', 'all', '--method', method], standalone_mode=False)\n"
+    )
+    written = {}
+    for jobs, blas in (("1", None), ("2", None), ("8", None), ("2", "1")):
+        folder = tmp_path / f"{jobs}-{blas}"
+        environment = os.environ | ({"OPENBLAS_NUM_THREADS": blas} if blas else {})
+        paths = [str(tmp_path / f"{name}.png") for name in DEGENERATE]
+        command = [sys.executable, "-c", script, jobs, str(folder), *paths]
+        subprocess.run(command, env=environment, check=True)
+        found = [path for path in sorted(folder.rglob("*.*")) if path.is_file()]
+        written[jobs, blas] = {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in found
+            if path.suffix != ".json" or path.stem.endswith("_palette")
+        }
+    first, *others = written.values()
+    assert len(first) > 60
+    for other in others:
+        assert [name for name in first if other.get(name) != first[name]] == []
+        assert set(other) == set(first)

@@ -109,3 +109,19 @@ def test_sums_by_label_ignore_labels_below_zero():
     kernels.sum_by_label(colors, np.array([1, -1, 1], np.int32), sums, counts)
     assert sums.tolist() == [[0, 0, 0], [101, 202, 258]]
     assert counts.tolist() == [0, 2]
+
+
+def test_a_new_color_space_is_a_class_and_a_line_of_the_table(monkeypatch):
+    from segment.photo import PhotoModel, segment_photo
+    from segment.photo.colors import ColorSpace
+
+    opposed = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [1.0, 1.0, -2.0]])
+    toy = ColorSpace("opponent", lambda linear: linear @ opposed.T, (1.0, 0.0, 0.0))
+    monkeypatch.setitem(COLOR_SPACES, "opponent", toy)
+    image = np.zeros((20, 20, 3), np.uint8)
+    image[:, 10:] = 200, 30, 30
+    image[::2, ::3] += 4
+    found = segment_photo(image, n_components=2, color_space="opponent", smooth="none")
+    assert found.model.color_space == "opponent"
+    assert (found.label_map == (np.arange(20) >= 10)).all()
+    assert isinstance(found.model, PhotoModel)

@@ -239,3 +239,26 @@ def test_the_swatch_grows_with_the_palette():
     many = draw_palette(np.zeros((4, 3), np.uint8), np.full(4, 0.25))
     assert many.height - few.height == 2 * 56
     assert many.width == few.width
+
+
+def of_many_labels(n):
+    label_map = np.arange(n, dtype=np.int32).reshape(1, n).repeat(2, axis=0)
+    palette = np.random.default_rng(0).integers(0, 256, (n, 3)).astype(np.uint8)
+    return Segmentation(Photo(np.zeros((2, n, 3), np.uint8)), label_map, palette, np.full(n, 1 / n))
+
+
+def test_the_pictures_of_many_labels_stay_readable():
+    many = of_many_labels(300)
+    picture = draw_palette(many.palette, many.shares)
+    assert max(picture.size) < 4000
+    shown = {tuple(color) for color in np.asarray(picture).reshape(-1, 3).tolist()}
+    assert {tuple(color) for color in many.palette.tolist()} <= shown
+    (axes,) = draw_sheet(many).subfigs[1].axes
+    assert len(axes.patches) == 300
+    assert len(axes.texts) == 0
+
+
+def test_masks_sort_by_label_past_a_hundred(tmp_path):
+    paths = written(of_many_labels(101), tmp_path, "masks")
+    assert [paths[0].name, paths[100].name] == ["flag_mask_000.png", "flag_mask_100.png"]
+    assert sorted(paths) == paths

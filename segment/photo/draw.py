@@ -15,6 +15,12 @@ _HALO = (0, 0, 0)
 # A figure shows photos reduced to about this many pixels on their longer side.
 _SHOWN = 1000
 
+# Pixels of a color in the picture of a palette; more colors than this many are shown otherwise.
+_ROW, _COLUMN, _MARGIN = 56, 624, 16
+_MANY = 40
+# So many bars of a sheet have codes and shares beside them.
+_NAMED = 32
+
 
 def boundaries(label_map: np.ndarray, thickness: int = 1) -> np.ndarray:
     """Return where labels meet, (M, N) bool: the pixels before a change, and `thickness` - 1 around them."""
@@ -74,25 +80,33 @@ def draw_palette(palette: np.ndarray, shares: np.ndarray) -> Any:
     Returns
     -------
     PIL.Image.Image
-        Drawn with Pillow: loading Matplotlib would take longer than a whole run.
+        In columns where there are many. Drawn with Pillow: loading Matplotlib would take longer than a run.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    row, margin, swatch, bar = 56, 16, 132, 260
-    image = Image.new("RGB", (swatch + bar + 232, row * len(palette) + 2 * margin), "white")
+    n_columns = max(1, round(np.sqrt(len(palette) * _ROW / _COLUMN))) if len(palette) > _MANY else 1
+    n_rows = -(-len(palette) // n_columns)
+    image = Image.new("RGB", (n_columns * _COLUMN, _ROW * n_rows + 2 * _MARGIN), "white")
     pen = ImageDraw.Draw(image)
-    large, small = ImageFont.load_default(22), ImageFont.load_default(19)
     for k, (color, share) in enumerate(zip(palette.tolist(), shares, strict=True)):
-        top = margin + row * k
-        middle, left = top + row / 2, margin + swatch + 16
-        pen.rectangle((margin, top + 3, margin + swatch, top + row - 4), tuple(color), (200, 200, 200))
-        pen.text((left, middle), hex_code(color), (40, 40, 40), small, anchor="lm")
-        left += 92
-        pen.rectangle((left, middle - 7, left + bar, middle + 7), (238, 238, 238))
-        if share > 0:
-            pen.rectangle((left, middle - 7, left + max(1, round(bar * share)), middle + 7), (110, 110, 110))
-        pen.text((left + bar + 92, middle), f"{share:.1%}", (40, 40, 40), large, anchor="rm")
+        column, row = divmod(k, n_rows)
+        _draw_swatch(pen, column * _COLUMN + _MARGIN, row * _ROW + _MARGIN, tuple(color), float(share))
     return image
+
+
+def _draw_swatch(pen: Any, left: int, top: int, color: tuple[int, ...], share: float) -> None:
+    from PIL import ImageFont
+
+    swatch, bar, gray = 132, 260, (40, 40, 40)
+    middle = top + _ROW / 2
+    pen.rectangle((left, top + 3, left + swatch, top + _ROW - 4), color, (200, 200, 200))
+    left += swatch + 16
+    pen.text((left, middle), hex_code(color), gray, ImageFont.load_default(19), anchor="lm")
+    left += 92
+    pen.rectangle((left, middle - 7, left + bar, middle + 7), (238, 238, 238))
+    if share > 0:
+        pen.rectangle((left, middle - 7, left + max(1, round(bar * share)), middle + 7), (110, 110, 110))
+    pen.text((left + bar + 92, middle), f"{share:.1%}", gray, ImageFont.load_default(22), anchor="rm")
 
 
 def hex_code(color: Any) -> str:
@@ -149,15 +163,17 @@ def _draw_shares(axes: Any, segmentation: Segmentation) -> None:
 
     n = segmentation.n_labels
     colors = segmentation.palette / 255.0
-    axes.bar(range(n), segmentation.shares, color=colors, edgecolor="0.6", linewidth=0.8, width=0.86)
-    for k, share in enumerate(segmentation.shares):
-        axes.text(k, share, f"{share:.1%}", ha="center", va="bottom", fontsize=8)
-    axes.set_xticks(
-        range(n), [hex_code(color) for color in segmentation.palette], rotation=0 if n <= 8 else 40
-    )
+    gap = {"linewidth": 0.8, "width": 0.86} if n <= _MANY else {"linewidth": 0, "width": 1}
+    axes.bar(range(n), segmentation.shares, color=colors, edgecolor="0.6", **gap)
+    if n <= _NAMED:
+        for k, share in enumerate(segmentation.shares):
+            axes.text(k, share, f"{share:.1%}", ha="center", va="bottom", fontsize=8 if n <= 16 else 5.5)
+        codes = [hex_code(color) for color in segmentation.palette]
+        axes.set_xticks(range(n), codes, rotation=0 if n <= 8 else 40 if n <= 16 else 90)
     axes.set_xlim(-0.7, max(n, 6) - 0.3)
-    quiet_axes(axes, "palette", "", "share of the area")
-    axes.tick_params(axis="x", length=0, labelsize=8 if n <= 8 else 6.5)
+    quiet_axes(axes, "palette", "" if n <= _NAMED else f"label, 0 to {n - 1}", "share of the area")
+    if n <= _NAMED:
+        axes.tick_params(axis="x", length=0, labelsize=8 if n <= 8 else 6.5)
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.margins(y=0.14)

@@ -1,0 +1,58 @@
+"""Choices that commands type again (help loads nothing heavy) are those of the code that does the work."""
+
+import click
+import pytest
+
+from segment.cli import COMMANDS, main
+from segment.datasets import DATASETS
+from segment.digits.cluster import N_FEATURES, REFINEMENTS, SPLITS
+from segment.lab import EXPERIMENTS
+from segment.mixture.covariance import COVARIANCE_TYPES
+from segment.mixture.merging import MERGE_METHODS
+from segment.photo.colors import COLOR_SPACES
+from segment.photo.outputs import METHODS
+from segment.photo.regions.segmentation import DETAILS
+from segment.photo.smooth import SMOOTHINGS
+
+SOURCES = {
+    "photo method": METHODS,
+    "photo covariance_type": COVARIANCE_TYPES,
+    "photo color_space": COLOR_SPACES,
+    "photo smooth": SMOOTHINGS,
+    "photo detail": DETAILS,
+    "digits split": SPLITS,
+    "digits features": N_FEATURES,
+    "digits covariance_type": COVARIANCE_TYPES,
+    "digits merge": MERGE_METHODS,
+    "digits refine": REFINEMENTS,
+    "lab names": ("list", "all", *EXPERIMENTS),
+    "datasets fetch name": DATASETS,
+    "datasets verify name": DATASETS,
+}
+
+
+def _choices(command, name):
+    """Yield the choices of a command and of those below it."""
+    if isinstance(command, click.Group):
+        for below in command.commands:
+            yield from _choices(command.commands[below], f"{name} {below}")
+    for parameter in command.params:
+        if isinstance(parameter.type, click.Choice):
+            yield f"{name} {parameter.name}", list(parameter.type.choices)
+
+
+CHOICES = {
+    key: choices
+    for name in COMMANDS
+    for key, choices in _choices(main.get_command(click.Context(main), name), name)
+}
+
+
+@pytest.mark.parametrize("key", CHOICES)
+def test_choices_are_those_of_the_code(key):
+    assert key in SOURCES, f"say here what defines the choices of {key}"
+    assert sorted(CHOICES[key]) == sorted(SOURCES[key])
+
+
+def test_no_choice_has_vanished():
+    assert set(SOURCES) <= set(CHOICES)
