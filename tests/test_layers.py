@@ -14,7 +14,7 @@ PACKAGE = ROOT / "segment"
 # Each room may import the rooms before it; two of one level never import each other. Leaf rooms serve all but
 # the kernels, and import only leaf rooms.
 LEVELS = [{"kernels"}, {"mixture"}, {"photo", "digits"}, {"lab"}, {"report"}, {"cli"}]
-LEAVES = {"_version", "archive", "datasets", "errors", "output", "parallel", "stopwatch", "style"}
+LEAVES = {"_version", "archive", "datasets", "errors", "memory", "output", "parallel", "stopwatch", "style"}
 # The face of the package and the entry point stand above everything.
 TOPS = {"", "__main__"}
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}

@@ -8,6 +8,7 @@ from photos import FLAG, noisy
 
 import segment
 from segment.errors import DataError, ImageError, ModelError
+from segment.memory import available_memory
 from segment.mixture import Parameters, Samples, assign, fit_mixture
 from segment.photo import Photo, PhotoModel, apply_model, read_photo, segment_photo
 from segment.photo import distinct as distinct_module
@@ -289,3 +290,14 @@ def test_a_split_leaves_weight_and_mean(covariance_type):
 def test_the_package_shows_it():
     assert segment.segment_photo is segment_photo
     assert segment.PhotoSegmentation.__name__ == "PhotoSegmentation"
+
+
+def test_more_components_than_memory_allows_are_refused_with_the_figure(monkeypatch):
+    image = np.random.default_rng(0).integers(0, 256, (400, 400, 3)).astype(np.uint8)
+    monkeypatch.setattr("segment.photo.arguments.available_memory", lambda: 2 * 10**9)
+    with pytest.raises(DataError, match=r"take about 3\.6 GB of memory, 2\.0 GB are .* at most 555, or do"):
+        segment_photo(image, n_components=1000)
+
+
+def test_the_memory_there_is_is_known_on_linux():
+    assert available_memory() is None or 10**7 < available_memory() < 10**14

@@ -17,7 +17,14 @@ from segment.kernels.regions.merging import Graph, Quadratic
 from segment.mixture import Parameters
 from segment.photo.photo import Photo
 from segment.photo.regions.channels import COLOR_BINS, TEXTURE_BINS, Channel, Channels, smoothed_tensor
-from segment.photo.regions.cost import FEATURES, MergeCost, shipped_cost
+from segment.photo.regions.cost import (
+    FEATURES,
+    GRADIENT_NAMES,
+    INSIDE_NAMES,
+    STEP_NAMES,
+    MergeCost,
+    shipped_cost,
+)
 from segment.photo.regions.graph import build_graph
 from segment.photo.regions.hierarchy import Hierarchy, agreed, find_region_tree
 from segment.photo.regions.sizes import resized, to_lab, working_shapes
@@ -447,3 +454,38 @@ def test_a_cost_for_other_features_is_refused():
     plain = shipped_cost().to_plain()
     with pytest.raises(ModelError, match="train_regions"):
         MergeCost.from_plain({**plain, "features": plain["features"][1:]})
+
+
+@pytest.mark.kernels
+def test_features_stand_in_the_order_of_their_names():
+    leaves, graph, _ = small_graph()
+    features = np.zeros((len(graph.arcs), len(FEATURES)))
+    kernels.arc_features(graph, len(graph.regions), features)
+    got = dict(zip(FEATURES, features.T, strict=True))
+    areas = graph.regions[:, kernels.AREA]
+    swapped = areas[graph.ends[:, 0]] > areas[graph.ends[:, 1]]
+    ends = np.where(swapped[:, None], graph.ends[:, ::-1], graph.ends)
+    sides = {side: graph.regions[ends[:, i]] for i, side in enumerate(("small", "large"))}
+    arcs = graph.arcs / graph.arcs[:, [kernels.LENGTH]]
+    expected = {f"steepest_{name}": arcs[:, kernels.STEEPEST + i] for i, name in enumerate(GRADIENT_NAMES)}
+    expected |= {f"normal_{name}": arcs[:, kernels.NORMAL + i] for i, name in enumerate(GRADIENT_NAMES)}
+    expected |= {f"step_{name}": arcs[:, kernels.STEP + i] for i, name in enumerate(STEP_NAMES)}
+    expected |= {"junction": arcs[:, kernels.JUNCTION], "prior": arcs[:, kernels.PRIOR]}
+    expected |= {f"leaf_{name}": got[name] for name in ("color", "texture", "lab", "mean")}
+    means = {side: rows / rows[:, [kernels.AREA]] for side, rows in sides.items()}
+    for side, mean in means.items():
+        expected[f"area_{side}"] = np.log2(sides[side][:, kernels.AREA] / leaves.size) / 8
+        expected[f"row_{side}"] = mean[:, kernels.PLACE]
+        expected[f"off_center_{side}"] = abs(mean[:, kernels.PLACE + 1] - 0.5)
+        expected |= {f"{axis}_{side}": mean[:, kernels.LAB + d] for d, axis in enumerate("Lab")}
+        expected |= {
+            f"inside_{name}_{side}": mean[:, kernels.INSIDE + i] for i, name in enumerate(INSIDE_NAMES)
+        }
+        expected[f"leaves_{side}"] = np.log2(sides[side][:, kernels.LEAVES])
+    expected["row_difference"] = expected["row_small"] - expected["row_large"]
+    expected["light"] = abs(expected["L_small"] - expected["L_large"]) / 20
+    expected["length"] = np.log2(graph.arcs[:, kernels.LENGTH] / np.sqrt(sides["small"][:, kernels.AREA])) / 4
+    expected["n_regions"] = np.full(len(arcs), np.log2(len(graph.regions)))
+    assert len(expected) > 55
+    for name, values in expected.items():
+        assert np.allclose(got[name], values), name

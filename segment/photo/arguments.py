@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from segment.errors import DataError, ImageError
+from segment.memory import available_memory
 from segment.photo.photo import Photo
 from segment.photo.read import read_photo
+from segment.photo.smooth import smoothing_memory
 
 
 def as_photo(image: Any) -> Photo:
@@ -46,6 +48,19 @@ def checked_count(n_components: Any, n_colors: int) -> int:
             f"{'s' if n_colors > 1 else ''}; ask for at most {n_colors}"
         )
     return int(n_components)
+
+
+def check_memory(n_components: int, n_pixels: int, smooth: str) -> None:
+    """Refuse more components than there is memory to smooth, before any time is spent on them."""
+    available = available_memory()
+    needed = smoothing_memory(n_pixels, n_components)
+    if smooth == "none" or available is None or needed <= available:
+        return
+    most = max(1, n_components * available // needed)
+    raise DataError(
+        f"n_components is {n_components}: smoothing would take about {needed / 1e9:.1f} GB of memory, "
+        f"{available / 1e9:.1f} GB are available; ask for at most {most}, or do without (--smooth none)"
+    )
 
 
 def checked_seed(random_state: Any) -> int:

@@ -17,7 +17,7 @@ from segment.mixture.parameters import Parameters
 from segment.mixture.samples import Samples
 from segment.mixture.seeding import starting_points
 from segment.parallel import resolve_n_jobs, single_threaded_blas
-from segment.photo.arguments import as_photo, checked_count, checked_seed, weighted
+from segment.photo.arguments import as_photo, check_memory, checked_count, checked_seed, weighted
 from segment.photo.color_segmentation import PhotoSegmentation
 from segment.photo.colors import BANDS, color_space_of, lightness_order, to_features
 from segment.photo.distinct import DistinctColors, distinct_colors
@@ -116,6 +116,7 @@ def segment_photo(
         if n_components == AUTO:
             n_components, selection = select_n_components(samples, **options)
         n_components = checked_count(n_components, samples.n_samples)
+        check_memory(n_components, photo.n_pixels, smooth)
         with warnings.catch_warnings():
             # A flat color is nothing wrong in a photo: the result tells of it, nobody is alarmed.
             warnings.simplefilter("ignore", CollapseWarning)

@@ -72,6 +72,11 @@ def smoothing_of(name: str) -> Smoothing | None:
     return SMOOTHINGS[name]
 
 
+def smoothing_memory(n_pixels: int, n_components: int) -> int:
+    """Return about how many bytes smoothing takes: a map of each component and the filter's coefficients."""
+    return min(n_pixels, WORKING_PIXELS) * n_components * (8 + 4 * 4)
+
+
 def smooth_labels(
     photo: Photo, model: PhotoModel, label_map: np.ndarray, smooth: str, *, n_jobs: int | None = None
 ) -> np.ndarray:
