@@ -1,0 +1,70 @@
+"""One experiment is one new file and one line of the table: it is listed, run, and in the report."""
+
+import json
+import subprocess
+import sys
+
+TOY = '''
+"""A toy experiment: how likely is a fair coin?"""
+
+from dataclasses import dataclass
+
+from segment.lab.outcome import Column, Outcome, Picture, Table, close
+from segment.style import new_figure, quiet_axes
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Toy(Outcome):
+    share: float
+
+    def record(self):
+        return {"share": self.share}
+
+
+def run(random_state=0):
+    table = Table("toy", "A coin.", (Column("side"), Column("share", ".2f")), (("heads", 0.5),))
+    checks = (close("share of heads", 0.5, 0.5, 0.0),)
+    fields = {"tables": (table,), "checks": checks, "findings": ("It is fair.",)}
+    return Toy(random_state=random_state, share=0.5, **fields)
+
+
+def pictures(outcome):
+    return (Picture("toy_coin", "A coin has two sides.", "A bar.", draw),)
+
+
+def draw():
+    figure = new_figure(4, 3)
+    axes = figure.subplots()
+    axes.bar([0], [0.5])
+    quiet_axes(axes, "", "side", "share")
+    return figure
+'''
+
+# The new file stands outside of the package here; the line of the table is the one that a developer writes.
+COMMAND = """
+import sys, types
+import segment.lab as lab
+toy = types.ModuleType("segment.lab.toy")
+sys.modules["segment.lab.toy"] = toy
+exec(open("toy.py").read(), toy.__dict__)
+lab.EXPERIMENTS["toy"] = lab._experiment("toy", "A toy", "Is a coin fair?")
+from segment.cli import main
+main(prog_name="segment")
+"""
+
+
+def test_a_new_experiment_is_one_file_and_one_line(tmp_path):
+    (tmp_path / "toy.py").write_text(TOY)
+
+    def segment(*arguments):
+        command = [sys.executable, "-c", COMMAND, *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert "toy                Is a coin fair?" in segment("lab", "list").stdout
+    assert "share of heads: expected 0.500, got 0.500  ok" in segment("lab", "toy", "-o", "lab").stderr
+    assert json.loads((tmp_path / "lab" / "toy.json").read_text())["share"] == 0.5
+    segment("report", "--only", "toy", "-o", "report", "--jobs", "1", "-q")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert '<section id="toy"' in page
+    assert "It is fair." in page
+    assert (tmp_path / "report" / "figures" / "toy_coin.pdf").stat().st_size > 1000

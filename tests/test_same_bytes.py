@@ -1,0 +1,82 @@
+"""The same command writes the same bytes, however many threads, processes or BLAS threads it has."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segment.parallel import ONE_THREAD
+
+
+def _run(*arguments, **environment):
+    """Run the command line in a process of its own, as users do."""
+    environment = {name: value for name, value in os.environ.items() if name not in ONE_THREAD} | environment
+    done = subprocess.run(
+        [sys.executable, "-m", "segment", *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _files(folder):
+    """Return the bytes of every file but the records, which name seconds."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".json"
+    }
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Return a folder with a noisy photo and one of five colors."""
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+    noisy = rng.normal((40, 90, 160), 30, (30, 40, 3))
+    noisy[5:25, 10:30] = rng.normal((200, 120, 40), 30, (20, 20, 3))
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / "noisy.png")
+    few = rng.integers(0, 255, (5, 3))[rng.integers(0, 5, (20, 30))]
+    Image.fromarray(few.astype(np.uint8)).save(folder / "few.png")
+    return folder
+
+
+def _same(first, second):
+    assert [name for name in second if first[name] != second[name]] == []
+
+
+@pytest.mark.parametrize("photo", ["noisy.png", "few.png"])
+def test_a_photo_hangs_neither_on_jobs_nor_on_blas(inputs, tmp_path, photo):
+    written = []
+    for jobs, blas in ((1, "1"), (2, "2"), (8, "2")):
+        folder = tmp_path / str(jobs)
+        options = ("--save", "labels,overlay,palette,soft", "-q", "-o", folder, "--jobs", jobs)
+        _run("photo", inputs / photo, "--smooth", "strong", *options, OPENBLAS_NUM_THREADS=blas)
+        written.append(_files(folder))
+    assert len(written[0]) >= 3
+    _same(written[0], written[1])
+    _same(written[0], written[2])
+
+
+def test_within_python_results_do_not_hang_on_blas_either(inputs):
+    from threadpoolctl import threadpool_limits
+
+    from segment import segment_photo
+    from segment.lab import EXPERIMENTS
+    from segment.output import json_text
+
+    pixels = np.asarray(Image.open(inputs / "noisy.png"))
+    found = []
+    for threads, jobs in ((1, 1), (2, 2), (2, 8)):
+        with threadpool_limits(threads, user_api="blas"):
+            result = segment_photo(pixels, n_jobs=jobs)
+            mouse = json_text(EXPERIMENTS["mouse"].run(0).summary())
+        found.append(
+            (result.log_likelihood, result.label_map.tobytes(), result.parameters.means.tobytes(), mouse)
+        )
+    assert found[0] == found[1] == found[2]
