@@ -154,7 +154,7 @@ def kmeans_start(kind: str, n_features: int, folder: str, limit: int | None) -> 
     digits = load_digits("mnist").limited(limit)
     X = cached_features(digits.images, kind, n_features)[1].astype(np.float64)
     # Regularized, so that the inverses that scikit-learn is given are symmetric to the last digits.
-    start = initial_parameters(Samples.of(X), 10, method="kmeans", reg_covar=1e-3, random_state=0)
+    start = initial_parameters(Samples.of(X), 10, method="kmeans", relative_reg=1e-3, random_state=0)
     start.save(f"{folder}/start.npz", X=X, labels=np.asarray(digits.labels))
 
 

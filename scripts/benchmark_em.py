@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from page import in_turn, peak_memory, ratio, table, timed, write_section
 
+from segment.em import Expectation, SmallGain, run_em
 from segment.errors import ConvergenceWarning, SegmentError
-from segment.mixture import Parameters, Samples, fit_em, fit_mixture, initial_parameters, run_em
+from segment.mixture import Gaussian, Parameters, Samples, fit_em, fit_mixture, initial_parameters
 from segment.mixture.expectation import responsibilities, score_samples
-from segment.mixture.gaussian import GaussianModel
+from segment.mixture.model import MixtureModel
 
 # Fits samples from a start, for so many iterations.
 Fit = Callable[..., Parameters]
@@ -195,10 +196,10 @@ def hits() -> str:
     problems = {f"{name}, Lab, K = 5": (lab_samples(name), 5, 3e-3) for name in PHOTOS}
     problems["four Gaussians, K = 4"] = four_gaussians(np.random.default_rng(0)), 4, 1e-6
     rows = []
-    for name, (samples, n_components, reg_covar) in problems.items():
+    for name, (samples, n_components, relative_reg) in problems.items():
         cells: list[Any] = [name]
         found = {
-            init: [_end(samples, n_components, reg_covar, init, seed) for seed in range(SEEDS)]
+            init: [_end(samples, n_components, relative_reg, init, seed) for seed in range(SEEDS)]
             for init in ("short_runs", "kmeans", "random")
         }
         best = max(bound for ends in found.values() for bound, _ in ends)
@@ -210,23 +211,25 @@ def hits() -> str:
     return table(["problem", "short runs (default)", "one k-means start", "one random start"], rows)
 
 
-def _end(samples: Samples, n_components: int, reg_covar: float, init: str, seed: int) -> tuple[float, float]:
+def _end(
+    samples: Samples, n_components: int, relative_reg: float, init: str, seed: int
+) -> tuple[float, float]:
     start = time.perf_counter()
-    result = fit_mixture(samples, n_components, init=init, random_state=seed, reg_covar=reg_covar)
+    result = fit_mixture(samples, n_components, init=init, random_state=seed, relative_reg=relative_reg)
     return result.lower_bound, time.perf_counter() - start
 
 
-class Recording(GaussianModel):
+class Recording(MixtureModel):
     """A Gaussian mixture that notes the bound of every E-step, rejected ones included."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.bounds: list[float] = []
 
-    def expect(self, parameters: Parameters) -> tuple[float, Any]:
-        log_likelihood, moments = super().expect(parameters)
-        self.bounds.append(log_likelihood / self.total_weight)
-        return log_likelihood, moments
+    def expect(self, parameters: Parameters) -> Expectation:
+        found = super().expect(parameters)
+        self.bounds.append(found.objective / self.total_weight)
+        return found
 
 
 def _two_normals(distance: float) -> Samples:
@@ -245,12 +248,14 @@ def acceleration() -> str:
     }
     problems |= {f"{name}, Lab, K = 5": (lab_samples(name), 5, 3e-3) for name in PHOTOS}
     rows = []
-    for name, (samples, n_components, reg_covar) in problems.items():
-        start = initial_parameters(samples, n_components, method="kmeans", reg_covar=reg_covar)
+    for name, (samples, n_components, relative_reg) in problems.items():
+        family = Gaussian.of(samples, relative_reg=relative_reg)
+        start = initial_parameters(samples, n_components, method="kmeans", family=family)
         traces, ends = {}, {}
         for how in (None, "squarem"):
-            model = Recording(samples, n_components, "full", reg_covar=reg_covar)
-            ends[how] = run_em(model, start, tol=1e-11, max_iter=20_000, acceleration=how).lower_bound
+            model = Recording(samples, family, n_components)
+            stopping = SmallGain(1e-11, 20_000)
+            ends[how] = run_em(model, start, stopping=stopping, acceleration=how).lower_bound
             traces[how] = np.array(model.bounds)
         goal = min(ends.values()) - 1e-6
         plain, squarem = (int(np.argmax(traces[how] >= goal)) + 1 for how in (None, "squarem"))

@@ -32,7 +32,7 @@ N_COMPONENTS = 8
 THINNED = 4
 
 # Of the data's variance: too little to matter, enough to keep both programs from collapsed components.
-REG_COVAR = 1e-5
+RELATIVE_REG = 1e-5
 TOL = 1e-5
 
 
@@ -48,7 +48,7 @@ def write_large_photo(path: Path) -> None:
 
 def fit_peer(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
     """scikit-learn with the regularization that ours has."""
-    return fit_sklearn(X, start, n_iter, REG_COVAR * float(X.var(axis=0).mean()))
+    return fit_sklearn(X, start, n_iter, RELATIVE_REG * float(X.var(axis=0).mean()))
 
 
 class Run:
@@ -157,8 +157,8 @@ def against_sklearn(image: np.ndarray) -> str:
     """The fit to a large photo's colors and to all its pixels, from one start to one tolerance."""
     colors = distinct_colors(Photo.of(image))
     samples = Samples.of(to_features(colors.values, "lab").astype(np.float64), colors.weights)
-    start = initial_parameters(samples, N_COMPONENTS, reg_covar=REG_COVAR)
-    options: dict[str, Any] = {"tol": TOL, "reg_covar": REG_COVAR, "max_iter": 5000}
+    start = initial_parameters(samples, N_COMPONENTS, relative_reg=RELATIVE_REG)
+    options: dict[str, Any] = {"tol": TOL, "relative_reg": RELATIVE_REG, "max_iter": 5000}
     plain = fit_em(samples, start, acceleration=None, **options)
     ours = fit_em(samples, start, **options)
     thinned = to_features(image.reshape(-1, 3)[::THINNED], "lab").astype(np.float64)
@@ -226,8 +226,8 @@ def small_photos() -> str:
         photo = read_photo(f"skimage:{name}")
         pixels = to_features(photo.pixels.reshape(-1, 3), "lab").astype(np.float64)
         samples = Samples.of(pixels)
-        start = initial_parameters(samples, 5, reg_covar=REG_COVAR)
-        options: dict[str, Any] = {"tol": TOL, "reg_covar": REG_COVAR, "max_iter": 5000}
+        start = initial_parameters(samples, 5, relative_reg=RELATIVE_REG)
+        options: dict[str, Any] = {"tol": TOL, "relative_reg": RELATIVE_REG, "max_iter": 5000}
         plain = fit_em(samples, start, acceleration=None, **options)
         ours = fit_em(samples, start, **options)
         contestants = {

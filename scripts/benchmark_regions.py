@@ -95,7 +95,7 @@ def plain_mixture(image: np.ndarray, n_components: float) -> np.ndarray:
     samples = Samples.of(X[np.random.default_rng(0).choice(len(X), 5000)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fitted = fit_mixture(samples, round(n_components), init="kmeans", reg_covar=3e-3, n_jobs=1)
+        fitted = fit_mixture(samples, round(n_components), init="kmeans", relative_reg=3e-3, n_jobs=1)
     return connected(assign(X, fitted.parameters, n_jobs=1).reshape(image.shape[:2]), 400)
 
 

@@ -7,7 +7,7 @@ from segment.cli import COMMANDS, main
 from segment.datasets import DATASETS
 from segment.digits.cluster import N_FEATURES, REFINEMENTS, SPLITS
 from segment.lab import EXPERIMENTS
-from segment.mixture.covariance import COVARIANCE_TYPES
+from segment.mixture.families.gaussian.covariance import COVARIANCE_TYPES
 from segment.mixture.merging import MERGE_METHODS
 from segment.photo.colors import COLOR_SPACES
 from segment.photo.outputs import METHODS

@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 from toys import TYPES, draw, four_gaussians, overlapping, random_parameters
 
+from segment.em import Expectation, Model, Repair, SmallGain, run_em
 from segment.errors import CollapseWarning, ConvergenceWarning, DataError
 from segment.mixture import (
-    Model,
     Parameters,
     Samples,
     fit_em,
     fit_mixture,
     initial_parameters,
     parameters_from_responsibilities,
-    run_em,
     score_samples,
 )
 
@@ -41,7 +40,7 @@ def test_one_step_is_that_of_the_formulas(covariance_type, D):
     weight = np.random.default_rng(D).integers(0, 4, len(X)).astype(float)
     mixture = naive.components(start)
     expected = naive.maximize(X, weight, naive.responsibilities(X, mixture), covariance_type)
-    result = _one_step(Samples.of(X, weight), start, reg_covar=0.0)
+    result = _one_step(Samples.of(X, weight), start, relative_reg=0.0)
     assert np.allclose(result.parameters.weights, expected[0], rtol=1e-10)
     assert np.allclose(result.parameters.means, expected[1], rtol=1e-9, atol=1e-10)
     assert np.allclose(result.parameters.covariances, expected[2], rtol=1e-8, atol=1e-9)
@@ -64,7 +63,7 @@ def test_reg_covar_blurs_the_samples(covariance_type):
     scores = np.array([naive.log_sum_exp(row) for row in blurred])
     shares = np.exp(blurred - scores[:, None])
     weights, means, covariances = naive.maximize(X, np.ones(len(X)), shares, covariance_type)
-    result = _one_step(samples, start, reg_covar=0.05)
+    result = _one_step(samples, start, relative_reg=0.05)
     assert result.lower_bounds[0] == pytest.approx(scores.mean(), rel=1e-12)
     assert np.allclose(result.parameters.weights, weights, rtol=1e-10)
     assert np.allclose(result.parameters.means, means, rtol=1e-10)
@@ -85,7 +84,7 @@ def test_the_lower_bound_never_falls(covariance_type, acceleration):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CollapseWarning)
                 result = fit_em(
-                    samples, start, tol=1e-8, max_iter=5000, reg_covar=reg_covar, acceleration=acceleration
+                    samples, start, tol=1e-8, max_iter=5000, relative_reg=reg_covar, acceleration=acceleration
                 )
             assert result.converged
             assert np.diff(result.lower_bounds).min() > -1e-11 * abs(result.lower_bound)
@@ -96,7 +95,7 @@ def test_result_and_callback_agree():
     samples = Samples.of(X)
     seen = []
     start = initial_parameters(samples, 4, method="random", random_state=1)
-    result = fit_em(samples, start, reg_covar=0.0, callback=lambda *arguments: seen.append(arguments))
+    result = fit_em(samples, start, relative_reg=0.0, callback=lambda *arguments: seen.append(arguments))
     assert [iteration for iteration, _, _ in seen] == list(range(result.n_iter))
     assert [bound for _, bound, _ in seen] == result.lower_bounds.tolist()
     assert seen[-1][2] is result.parameters
@@ -171,13 +170,14 @@ class _Census(Model):
     def expect(self, parameters):
         p = parameters
         probabilities = np.array([0.5 + p / 4, (1 - p) / 4, (1 - p) / 4, p / 4])
-        return float(self.counts @ np.log(probabilities)), 125.0 * (p / 4) / (0.5 + p / 4)
+        objective = float(self.counts @ np.log(probabilities))
+        return Expectation(objective, 125.0 * (p / 4) / (0.5 + p / 4))
 
-    def maximize(self, moments, parameters):
-        return (moments + 34.0) / (moments + 18.0 + 20.0 + 34.0)
+    def maximize(self, statistics, parameters):
+        return (statistics + 34.0) / (statistics + 18.0 + 20.0 + 34.0)
 
 
-class _PackedCensus(_Census):
+class _Logit:
     def pack(self, parameters):
         return np.array([np.log(parameters / (1 - parameters))])
 
@@ -185,28 +185,34 @@ class _PackedCensus(_Census):
         return float(1 / (1 + np.exp(-vector[0])))
 
 
+class _PackedCensus(_Census):
+    chart = _Logit()
+
+
 def test_the_linkage_example_of_dempster_laird_and_rubin():
     path = []
-    result = run_em(_Census(), 0.5, tol=1e-14, acceleration=None, callback=lambda i, bound, p: path.append(p))
+    result = run_em(_Census(), 0.5, stopping=SmallGain(1e-14), callback=lambda i, bound, p: path.append(p))
     # Their table 1.
     assert path[:5] == pytest.approx([0.5, 0.608247423, 0.624321051, 0.626488879, 0.626777323], abs=1e-9)
     assert result.parameters == pytest.approx(0.626821498, abs=1e-8)
     assert result.converged
-    fast = run_em(_PackedCensus(), 0.5, tol=1e-14)
+    fast = run_em(_PackedCensus(), 0.5, stopping=SmallGain(1e-14))
     assert fast.parameters == pytest.approx(0.626821498, abs=1e-7)
 
 
-def test_a_model_without_a_vector_form_cannot_be_accelerated():
-    with pytest.raises(TypeError, match="plain EM only"):
-        run_em(_Census(), 0.5)
-    with pytest.raises(TypeError, match="plain EM only"):
-        _Census().unpack(np.zeros(1))
+def test_a_model_without_a_vector_form_takes_plain_steps():
+    """Whatever acceleration is asked for."""
+    stopping = SmallGain(1e-14)
+    runs = [run_em(_Census(), 0.5, stopping=stopping, acceleration=how) for how in ("squarem", None)]
+    assert runs[0].lower_bounds.tolist() == runs[1].lower_bounds.tolist()
+    fast = run_em(_PackedCensus(), 0.5, stopping=stopping)
+    assert fast.n_evaluations < runs[0].n_evaluations
 
 
 class _Falling(_Census):
     """A broken M-step: it walks away from the maximum."""
 
-    def maximize(self, moments, parameters):
+    def maximize(self, statistics, parameters):
         return parameters - 0.05
 
 
@@ -218,14 +224,18 @@ def test_a_fall_of_the_log_likelihood_is_no_convergence():
     assert result.n_evaluations == 2
 
 
-class _Overshooting(_PackedCensus):
+class _Far(_Logit):
+    def unpack(self, vector):
+        return 0.001
+
+
+class _Overshooting(_Census):
     """An extrapolation that always lands where the log-likelihood is lower, or cannot be evaluated."""
+
+    chart = _Far()
 
     def __init__(self, raises):
         self.raises = raises
-
-    def unpack(self, vector):
-        return 0.001
 
     def expect(self, parameters):
         if parameters == 0.001 and self.raises:
@@ -235,16 +245,14 @@ class _Overshooting(_PackedCensus):
 
 @pytest.mark.parametrize("raises", [False, True])
 def test_a_bad_extrapolation_is_rejected_and_em_goes_on(raises):
-    result = run_em(_Overshooting(raises), 0.2, tol=1e-12)
+    result = run_em(_Overshooting(raises), 0.2, stopping=SmallGain(1e-12))
     assert result.converged
     assert result.parameters == pytest.approx(0.626821498, abs=1e-6)
     assert result.n_evaluations > result.n_iter
     assert np.diff(result.lower_bounds).min() > -1e-12
 
 
-class _Standing(_PackedCensus):
-    """An extrapolation that gains nothing: it leads back to where it came from."""
-
+class _Back(_Logit):
     def __init__(self):
         self.packed = []
 
@@ -257,10 +265,51 @@ class _Standing(_PackedCensus):
         return self.packed[-2]
 
 
+class _Standing(_Census):
+    """An extrapolation that gains nothing: it leads back to where it came from."""
+
+    def __init__(self):
+        self.chart = _Back()
+
+
 def test_an_extrapolation_that_gains_nothing_is_no_convergence():
-    result = run_em(_Standing(), 0.01, tol=1e-12)
+    result = run_em(_Standing(), 0.01, stopping=SmallGain(1e-12))
     assert result.converged
     assert result.parameters == pytest.approx(0.626821498, abs=1e-6)
+
+
+class _Mending(_Census):
+    """A model whose steps are always found wanting: it counts how often it was asked."""
+
+    def repair(self, parameters, n_done):
+        return None if n_done == 2 else (parameters, Repair("reseeded", (1,), 0.5))
+
+
+def test_repairs_are_counted_by_the_run_not_by_the_model():
+    model = _Mending()
+    for _ in range(2):
+        result = run_em(model, 0.2, stopping=SmallGain(1e-12))
+        assert result.converged
+        assert [repair.components for repair in result.repairs] == [(1,), (1,)]
+        assert str(result.repairs[0]).startswith("component 1 explained less than 0.5 of the total weight")
+
+
+def test_a_repair_is_renumbered_with_its_components():
+    repair = Repair("collapsed", (0, 2), 1e-3)
+    assert repair.renumbered([2, 0, 1]).components == (0, 1)
+    assert str(repair) == (
+        "components 0, 2 collapsed onto equal or nearly equal samples: the smallest variance is held at "
+        "reg_covar (0.001)"
+    )
+
+
+def test_a_run_continues_another():
+    first = run_em(_Census(), 0.2, stopping=SmallGain(1e-14, 4))
+    rest = run_em(_Census(), first.parameters, stopping=SmallGain(1e-14))
+    whole = run_em(_Census(), 0.2, stopping=SmallGain(1e-14))
+    joined = rest.continuing(first)
+    assert joined.lower_bounds.tolist() == whole.lower_bounds.tolist()
+    assert (joined.n_iter, joined.n_evaluations) == (whole.n_iter, whole.n_evaluations)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +357,7 @@ def test_only_the_fit_that_is_kept_is_complained_about():
 def test_parameters_from_labels_and_from_responsibilities_agree():
     X, labels = four_gaussians()
     samples = Samples.of(X, np.arange(len(X)) % 3)
-    by_label = parameters_from_responsibilities(samples, labels, reg_covar=0.0)
+    by_label = parameters_from_responsibilities(samples, labels, relative_reg=0.0)
     shares = (labels[:, None] == np.arange(4)).astype(float)
     weights, means, covariances = naive.maximize(X, samples.sample_weight, shares, "full")
     assert np.allclose(by_label.weights, weights)
@@ -321,7 +370,7 @@ def test_parameters_from_labels_and_from_responsibilities_agree():
 def test_labels_below_zero_belong_to_nobody():
     X, labels = four_gaussians()
     known = np.where(np.arange(len(X)) < 300, labels, -1)
-    some = parameters_from_responsibilities(Samples.of(X), known, reg_covar=0.0)
-    rest = parameters_from_responsibilities(Samples.of(X[:300]), labels[:300], reg_covar=0.0)
+    some = parameters_from_responsibilities(Samples.of(X), known, relative_reg=0.0)
+    rest = parameters_from_responsibilities(Samples.of(X[:300]), labels[:300], relative_reg=0.0)
     assert np.allclose(some.means, rest.means)
     assert np.allclose(some.weights, rest.weights)

@@ -21,7 +21,8 @@ from segment.mixture import (
     responsibilities,
     score_samples,
 )
-from segment.mixture.expectation import is_wide
+from segment.mixture.families.gaussian.engines import engine_of
+from segment.mixture.families.gaussian.family import Gaussian
 
 pytestmark = pytest.mark.kernels
 
@@ -96,8 +97,8 @@ def _case(covariance_type, D, dtype, K=3, seed=0):
 
 def _tolerance(parameters, dtype):
     """float32 data is multiplied in float32 by the wide kernels only."""
-    in_single = dtype == np.float32 and is_wide(parameters.covariance_type, parameters.n_features)
-    return 5e-6 if in_single else 1e-11
+    engine = engine_of(parameters.type.form, parameters.n_features)
+    return 5e-6 if engine.rounding(np.dtype(dtype)) > 1e-9 else 1e-11
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -212,6 +213,25 @@ def test_wide_blocks_may_be_of_any_size(size, monkeypatch):
     assert np.allclose(blocks.counts, whole.counts, rtol=1e-13)
     assert np.allclose(blocks.second, whole.second, rtol=1e-11, atol=1e-11)
     assert blocks.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_large_moments_exist_once_whatever_the_threads(dtype):
+    """Where moments are large beside a block, threads share its rows and then its components."""
+    parameters = random_parameters(150, 40, seed=5, spread=3.0)
+    samples = Samples.of(draw(parameters, 700)[0].astype(dtype), np.arange(700.0) % 3)
+    assert Gaussian.plain(parameters).prepare(parameters, samples.dtype).shares_threads
+    one, *others = (accumulate(samples, parameters, n_jobs=n_jobs) for n_jobs in (1, 2, 3, 8))
+    for other in others:
+        assert other.log_likelihood == one.log_likelihood
+        for name in ("counts", "first", "second"):
+            assert np.array_equal(getattr(other, name), getattr(one, name)), name
+    mixture = naive.components(parameters)
+    counts, first, _ = naive.moments(samples.X[:40], samples.sample_weight[:40], mixture)
+    few = accumulate(Samples.of(samples.X[:40], samples.sample_weight[:40]), parameters)
+    tolerance = 1e-4 if dtype == np.float32 else 1e-9
+    assert np.allclose(few.counts, counts, rtol=tolerance, atol=tolerance)
+    assert np.allclose(few.first, first, rtol=tolerance, atol=tolerance)
 
 
 def test_well_separated_components_are_skipped_exactly():

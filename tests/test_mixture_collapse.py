@@ -42,7 +42,9 @@ def test_no_fit_breaks(case, covariance_type, reg_covar):
         if reg_covar == 0:
             # Without regularization rounding may lower the likelihood of a singular covariance.
             warnings.simplefilter("ignore", ConvergenceWarning)
-        result = fit_mixture(Samples.of(X), K, covariance_type=covariance_type, reg_covar=reg_covar, n_init=6)
+        result = fit_mixture(
+            Samples.of(X), K, covariance_type=covariance_type, relative_reg=reg_covar, n_init=6
+        )
     assert result.converged or reg_covar == 0
     parameters = result.parameters
     for values in (parameters.weights, parameters.means, parameters.covariances, result.lower_bounds):
@@ -72,7 +74,7 @@ def test_more_components_than_distinct_rows_leaves_some_empty():
 
 def test_a_singular_component_is_reported_without_regularization_too():
     with pytest.warns(CollapseWarning, match="became singular.*give a reg_covar above 0"):
-        fit_mixture(Samples.of(CASES["six rows ten times"][0]), 3, covariance_type="diag", reg_covar=0.0)
+        fit_mixture(Samples.of(CASES["six rows ten times"][0]), 3, covariance_type="diag", relative_reg=0.0)
 
 
 def test_flat_data_are_no_collapse_of_a_component():

@@ -71,7 +71,7 @@ def test_labels_equal_those_of_clustering_all_pixels(way, with_alpha, monkeypatc
         float(samples.sample_weight @ np.log(densities(pixels, found.parameters))), rel=1e-9
     )
     # And the mixture is an optimum of the pixels, too: EM over them does not move it.
-    again = fit_mixture(samples, 4, reg_covar=3e-3, n_init=4)
+    again = fit_mixture(samples, 4, relative_reg=3e-3, n_init=4)
     assert again.lower_bound <= found.result.lower_bound + 1e-3
 
 

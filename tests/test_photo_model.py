@@ -8,7 +8,7 @@ import pytest
 
 from segment.archive import write_archive
 from segment.errors import ModelError
-from segment.mixture.parameters import Parameters
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.photo.model import PhotoModel
 
 GOOD = {

@@ -106,7 +106,7 @@ def test_finalists_in_one_optimum_are_one_start():
 
 def test_a_start_from_given_means():
     samples = Samples.of([[0.0], [2.0], [9.0], [11.0]])
-    start = parameters_from_means(samples, [[1.5], [10.5], [500.0]], covariance_type="diag", reg_covar=0.0)
+    start = parameters_from_means(samples, [[1.5], [10.5], [500.0]], covariance_type="diag", relative_reg=0.0)
     assert start.means[:, 0].tolist() == [1.5, 10.5, 500.0]
     assert start.weights == pytest.approx(np.array([0.5, 0.5, 0.1 / 3]) / (1.0 + 0.1 / 3))
     assert start.covariances[:2, 0] == pytest.approx([1.0, 1.0])

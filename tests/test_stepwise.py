@@ -1,11 +1,14 @@
 """Stepwise EM: what it must share with EM on all samples, and that it is quicker at first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from segment.mixture import Samples, fit_em, initial_parameters
 from segment.mixture.expectation import accumulate, score_samples
-from segment.mixture.stepwise import _moved, stepwise_em
+from segment.mixture.families.gaussian.family import Gaussian
+from segment.mixture.stepwise import stepwise_em
 
 
 def samples_of(n=3000, d=4, seed=0):
@@ -20,11 +23,21 @@ def test_moved_moments_are_those_about_the_other_means(covariance_type):
     parameters = initial_parameters(samples, 3, covariance_type=covariance_type, random_state=0)
     moments = accumulate(samples, parameters)
     shifts = np.random.default_rng(1).normal(size=parameters.means.shape)
-    moved = _moved(moments, shifts)
+    moved = moments.about(parameters, replace(parameters, means=parameters.means + shifts))
     np.testing.assert_allclose(moved.first, moments.first - moments.counts[:, None] * shifts)
     # The scatter about the mean of the samples does not depend on where the moments were taken.
     np.testing.assert_allclose(moved.scatters(), moments.scatters(), rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(moved.shifts() + shifts, moments.shifts(), atol=1e-10)
+
+
+def test_scaled_moments_are_those_of_heavier_samples():
+    samples = samples_of(500)
+    parameters = initial_parameters(samples, 3, random_state=0)
+    scaled = accumulate(samples, parameters).scaled(2.5)
+    heavier = accumulate(Samples.of(samples.X, np.full(500, 2.5)), parameters)
+    for name in ("counts", "first", "second"):
+        np.testing.assert_allclose(getattr(scaled, name), getattr(heavier, name), rtol=1e-12, atol=1e-12)
+    assert scaled.log_likelihood == pytest.approx(heavier.log_likelihood, rel=1e-12)
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "tied", "spherical"])
@@ -32,17 +45,19 @@ def test_two_passes_climb_higher_than_two_steps_of_em(covariance_type):
     samples = samples_of()
     start = initial_parameters(samples, 6, covariance_type=covariance_type, method="random", random_state=3)
     rng = np.random.default_rng(0)
-    quick = stepwise_em(samples, start, rng, passes=2, n_blocks=10, reg_covar=1e-3)
+    family = Gaussian.of(samples, covariance_type, relative_reg=1e-3)
+    quick = stepwise_em(samples, family, start, rng, passes=2, n_blocks=10)
     with pytest.warns(UserWarning, match="not converged"):
-        slow = fit_em(samples, start, max_iter=3, reg_covar=1e-3, acceleration=None)
+        slow = fit_em(samples, start, max_iter=3, relative_reg=1e-3, acceleration=None)
     assert score_samples(samples.X, quick).mean() > score_samples(samples.X, slow.parameters).mean()
     assert quick.weights.sum() == pytest.approx(1.0)
 
 
 def test_the_result_does_not_depend_on_the_number_of_threads():
     samples = samples_of()
-    start = initial_parameters(samples, 6, random_state=0)
+    family, start = Gaussian.of(samples), initial_parameters(samples, 6, random_state=0)
     one, two = (
-        stepwise_em(samples, start, np.random.default_rng(5), passes=1, n_blocks=4, n_jobs=n) for n in (1, 2)
+        stepwise_em(samples, family, start, np.random.default_rng(5), passes=1, n_blocks=4, n_jobs=n)
+        for n in (1, 2)
     )
     np.testing.assert_array_equal(one.covariances, two.covariances)

@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 from toys import TYPES, draw, overlapping, random_parameters
 
+from segment.em.uncertainty import bootstrap, em_rates, observed_information, supplemented_em
 from segment.errors import DataError
 from segment.mixture import Parameters, Samples, fit_em, score_samples
-from segment.mixture.uncertainty import (
-    GaussianData,
-    bootstrap,
-    em_rates,
-    observed_information,
-    supplemented_em,
-)
+from segment.mixture.uncertainty import GaussianData
 
 
 def fitted(covariance_type, n=240, seed=3):
@@ -23,7 +18,7 @@ def fitted(covariance_type, n=240, seed=3):
     truth = replace(truth, means=np.array([[0.0, 0.0], [2.4, 1.2]]))
     X, _ = draw(truth, n, seed)
     samples = Samples.of(X, np.random.default_rng(seed).integers(1, 4, n))
-    result = fit_em(samples, truth, reg_covar=0.0, tol=1e-14, max_iter=5000)
+    result = fit_em(samples, truth, relative_reg=0.0, tol=1e-14, max_iter=5000)
     assert result.converged
     return samples, result.parameters
 
@@ -107,14 +102,14 @@ def test_weights_have_errors_that_cancel():
 def test_the_largest_rate_is_how_fast_em_converges():
     samples = Samples.of(overlapping(600))
     start = Parameters(np.array([0.6, 0.4]), np.array([[0.0], [1.7]]), np.array([[[1.0]], [[0.64]]]))
-    best = fit_em(samples, start, reg_covar=0.0, tol=1e-15, max_iter=20000).parameters
+    best = fit_em(samples, start, relative_reg=0.0, tol=1e-15, max_iter=20000).parameters
     slowest = np.abs(np.linalg.eigvals(em_rates(GaussianData(samples, 2), best))).max()
     assert slowest > 0.9
     means = []
     fit_em(
         samples,
         start,
-        reg_covar=0.0,
+        relative_reg=0.0,
         tol=1e-13,
         max_iter=20000,
         acceleration=None,

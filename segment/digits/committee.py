@@ -9,24 +9,24 @@ in view; no label is used here.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from segment.data.samples import Samples
 from segment.digits.fit import (
     START_FEATURES,
-    START_REG_COVAR,
+    START_REG,
     MixtureFit,
     ShortRun,
     check_request,
     fit_from_responsibilities,
 )
-from segment.mixture.em import EMResult, run_em
+from segment.em.result import EMResult
 from segment.mixture.expectation import assign, responsibilities, score_samples
-from segment.mixture.gaussian import GaussianModel, climb, parameters_from_responsibilities
+from segment.mixture.families.gaussian.family import Gaussian
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.merging import Merging, majority, merge_components, posterior_overlap
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.mixture.model import climb, run
 from segment.mixture.seeding import kmeans
 from segment.mixture.stepwise import stepwise_em
 from segment.parallel import map_blocks, single_threaded_blas
@@ -40,8 +40,8 @@ KMEANS_STEPS = 5
 # Four passes of stepwise EM reach what a dozen steps on all samples reach, in half of the time.
 PASSES, BLOCKS, BLOCK_ROWS_EACH = 4, 20, 10
 STEPS, TOL = 10, 1e-4
-# Purer components than with reg_covar 0.1 alone (.952 in place of .949 for three seeds, EM continued).
-VOTER = {"reg_covar": 0.02, "covariance_shrinkage": 0.2}
+# Purer components than with relative_reg 0.1 alone (.952 in place of .949 for three seeds, EM continued).
+VOTER = {"relative_reg": 0.02, "covariance_shrinkage": 0.2}
 REFIT_STEPS, REFIT_TOL = 30, 1e-3
 
 
@@ -117,25 +117,24 @@ def _starts(
     n_jobs: int | None,
 ) -> list[Parameters]:
     n_blocks = max(1, min(BLOCKS, samples.n_samples // (BLOCK_ROWS_EACH * n_components)))
+    family = Gaussian.of(samples, covariance_type, **VOTER)
 
     def start(generator: np.random.Generator) -> Parameters:
         rows = np.sort(generator.permutation(samples.n_samples)[:n_rows])
         few = Samples.of(np.ascontiguousarray(samples.X[rows]))
         labels = kmeans(few, n_components, generator, KMEANS_STEPS)[1]
-        rough = parameters_from_responsibilities(
-            few, labels[:, None] == np.arange(n_components), covariance_type=covariance_type, **VOTER
-        )
-        return stepwise_em(samples, rough, generator, passes=PASSES, n_blocks=n_blocks, n_jobs=1, **VOTER)
+        rough = family.from_responsibilities(few, labels[:, None] == np.arange(n_components))
+        return stepwise_em(samples, family, rough, generator, passes=PASSES, n_blocks=n_blocks, n_jobs=1)
 
     with single_threaded_blas():
         return map_blocks(start, generators, n_jobs)
 
 
 def _posterior(samples: Samples, start: Parameters, n_jobs: int | None) -> np.ndarray:
-    model = GaussianModel(samples, start.n_components, start.covariance_type, n_jobs=n_jobs, **VOTER)
+    family = Gaussian.of(samples, start.covariance_type, **VOTER)
     # Extrapolation halves the steps; shrunk steps climb no likelihood, but near enough for it to be safe:
     # a point that lies lower than the one before is not taken.
-    parameters = run_em(model, start, tol=TOL, max_iter=STEPS).parameters
+    parameters = run(samples, family, start, tol=TOL, max_iter=STEPS, n_jobs=n_jobs).parameters
     return responsibilities(samples.X, parameters, n_jobs=n_jobs)
 
 
@@ -152,19 +151,19 @@ def _refit(
     Ten small mixtures cost a tenth of a large one, and a component that no longer reaches into another
     class is purer: .962 in place of .945 (mean of six mixtures whose vote was .961).
     """
-    options: dict[str, Any] = {"covariance_type": covariance_type, "reg_covar": START_REG_COVAR}
     clear = np.zeros_like(posterior)
 
     def refit(cluster: int) -> None:
         own, columns = np.flatnonzero(labels == cluster), np.flatnonzero(merging.groups == cluster)
         part = Samples.of(np.ascontiguousarray(samples.X[own]))
         shares = posterior[np.ix_(own, columns)] + 1e-12
-        start = parameters_from_responsibilities(part, shares / shares.sum(axis=1, keepdims=True), **options)
-        model = GaussianModel(part, len(columns), n_jobs=1, **options)
-        fitted = run_em(model, start, tol=REFIT_TOL, max_iter=REFIT_STEPS).parameters
+        family = Gaussian.of(part, covariance_type, relative_reg=START_REG)
+        start = family.from_responsibilities(part, shares / shares.sum(axis=1, keepdims=True))
+        fitted = run(part, family, start, tol=REFIT_TOL, max_iter=REFIT_STEPS, n_jobs=1).parameters
         clear[np.ix_(own, columns)] = responsibilities(part.X, fitted, n_jobs=1)
 
     with single_threaded_blas():
         map_blocks(refit, range(merging.n_clusters), n_jobs)
-    whole = parameters_from_responsibilities(samples, clear, **options)
-    return climb(samples, whole, tol=REFIT_TOL, max_iter=1, reg_covar=START_REG_COVAR, n_jobs=n_jobs)
+    family = Gaussian.of(samples, covariance_type, relative_reg=START_REG)
+    whole = family.from_responsibilities(samples, clear)
+    return climb(samples, family, whole, tol=REFIT_TOL, max_iter=1, n_jobs=n_jobs)

@@ -10,28 +10,30 @@ from typing import Any
 
 import numpy as np
 
+from segment.data.samples import Samples
+from segment.em.result import EMResult
 from segment.errors import DataError
-from segment.mixture.em import EMResult, run_em
 from segment.mixture.expectation import assign, responsibilities
-from segment.mixture.gaussian import GaussianModel, fit_em, parameters_from_responsibilities
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.mixture.families.gaussian.family import Gaussian
+from segment.mixture.families.gaussian.parameters import Parameters
+from segment.mixture.fitting import fit_em, parameters_from_responsibilities, warn_of
+from segment.mixture.model import climb, run
+from segment.mixture.race import Heat, leaders, race
 from segment.mixture.seeding import kmeans
-from segment.parallel import map_blocks, single_threaded_blas
 
 # Starts race at rising cost: all on a few rows and axes, the best of them on more, the last few on all rows.
 # One start in ten to thirty leads to the best optimum of raw pixels, so many are needed and most are bad.
 FIRST_AXES, FIRST_ROWS, FIRST_ROWS_EACH = 20, 6_000, 250
 SECOND_ROWS = 20_000
-SHORT_RUN_TOL, SHORT_RUN_STEPS = 2e-3, 30
+SHORT_RUN_TOL, SHORT_RUN_STEPS, MOST_STEPS = 2e-3, 30, 1000
 # Shorter k-means gives as good starts as one that has converged.
 KMEANS_STEPS = 5
 # On these leading axes, and strongly regularized, the likelihood is compared: in more of them, or with a weak
 # reg_covar, it prefers optima that split the ones and merge 4 with 9 (pixels: .68 in place of .77).
 START_FEATURES = 30
-START_REG_COVAR = 0.1
+START_REG = 0.1
 # On all axes a covariance of one class is badly determined: half of it is borrowed from the pool.
-FINAL_REG_COVAR = 0.003
+FINAL_REG = 0.003
 FINAL_SHRINKAGE = 0.5
 FINAL_TOL = 1e-2
 FINAL_STEPS = 15
@@ -114,9 +116,8 @@ def fit_digits(
     n_init = schedule.starts if n_init is None else n_init
     check_request(len(X), n_components, n_init)
     leading = Samples.of(np.ascontiguousarray(X[:, :START_FEATURES]))
-    race = _Race(leading, n_components, covariance_type, schedule, n_jobs)
     rng = np.random.default_rng(random_state)
-    result, runs, rows = race.run(n_init, rng)
+    result, runs, rows = _race(leading, n_components, covariance_type, schedule, n_init, rng, n_jobs)
     posterior = responsibilities(leading.X, result.parameters, n_jobs=n_jobs)
     if X.shape[1] > START_FEATURES:
         result = fit_from_responsibilities(X, posterior, covariance_type=covariance_type, n_jobs=n_jobs)
@@ -137,7 +138,7 @@ def fit_from_responsibilities(
 ) -> EMResult[Parameters]:
     """Continue EM on all axes from given responsibilities, with shrunk covariances."""
     samples = Samples.of(X)
-    shared: dict[str, Any] = {"reg_covar": FINAL_REG_COVAR, "covariance_shrinkage": FINAL_SHRINKAGE}
+    shared: dict[str, Any] = {"relative_reg": FINAL_REG, "covariance_shrinkage": FINAL_SHRINKAGE}
     clear = np.where(posterior < NEGLIGIBLE, 0.0, posterior)
     start = parameters_from_responsibilities(samples, clear, covariance_type=covariance_type, **shared)
     return fit_em(samples, start, tol=FINAL_TOL, max_iter=FINAL_STEPS, n_jobs=n_jobs, **shared)
@@ -151,87 +152,64 @@ def mixture_of_labels(
         Samples.of(X),
         labels[:, None] == np.arange(n_clusters),
         covariance_type=covariance_type,
-        reg_covar=FINAL_REG_COVAR,
+        relative_reg=FINAL_REG,
         covariance_shrinkage=FINAL_SHRINKAGE,
     )
 
 
-class _Race:
-    """Many starts from k-means, of which ever fewer go on with ever more rows and axes."""
+def _race(
+    samples: Samples,
+    n_components: int,
+    covariance_type: str,
+    schedule: Schedule,
+    n_init: int,
+    rng: np.random.Generator,
+    n_jobs: int | None,
+) -> tuple[EMResult[Parameters], tuple[ShortRun, ...], np.ndarray]:
+    """Race starts from k-means, of which ever fewer go on with ever more rows and axes.
 
-    def __init__(
-        self,
-        samples: Samples,
-        n_components: int,
-        covariance_type: str,
-        schedule: Schedule,
-        n_jobs: int | None,
-    ) -> None:
-        self.samples = samples
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.schedule = schedule
-        self.n_jobs = n_jobs
+    Returns the best fit to all samples, every start, and the rows that the starts were made on.
+    """
+    order = rng.permutation(samples.n_samples)
+    rows = np.sort(order[: max(FIRST_ROWS, FIRST_ROWS_EACH * n_components)])
+    few = _part(samples, rows, FIRST_AXES)
+    more = _part(samples, np.sort(order[: max(SECOND_ROWS, len(rows))]), START_FEATURES)
+    leading = np.ascontiguousarray(more.X[:, :FIRST_AXES])
+    whole = Gaussian.of(samples, covariance_type, relative_reg=START_REG)
 
-    def run(
-        self, n_init: int, rng: np.random.Generator
-    ) -> tuple[EMResult[Parameters], tuple[ShortRun, ...], np.ndarray]:
-        """Return the best fit to all samples, every start, and the rows that the starts were made on."""
-        order = rng.permutation(self.samples.n_samples)
-        rows = np.sort(order[: max(FIRST_ROWS, FIRST_ROWS_EACH * self.n_components)])
-        few = self._part(rows, FIRST_AXES)
-        more = self._part(np.sort(order[: max(SECOND_ROWS, len(rows))]), START_FEATURES)
+    def short_run(part: Samples, labels: np.ndarray) -> EMResult[Parameters]:
+        family = Gaussian.of(part, covariance_type, relative_reg=START_REG)
+        start = family.from_responsibilities(part, labels[:, None] == np.arange(n_components))
+        return run(part, family, start, tol=SHORT_RUN_TOL, max_iter=SHORT_RUN_STEPS, n_jobs=1)
 
-        def first(generator: np.random.Generator) -> EMResult[Parameters]:
-            # Not standardized: small axes hold little of a digit and would count as much as the first.
-            return self._short_run(few, kmeans(few, self.n_components, generator, KMEANS_STEPS)[1])
+    def first(generator: np.random.Generator) -> EMResult[Parameters]:
+        # Not standardized: small axes hold little of a digit and would count as much as the first.
+        return short_run(few, kmeans(few, n_components, generator, KMEANS_STEPS)[1])
 
-        def second(run: int) -> EMResult[Parameters]:
-            leading = np.ascontiguousarray(more.X[:, :FIRST_AXES])
-            return self._short_run(more, assign(leading, firsts[run].parameters, n_jobs=1))
+    def second(before: EMResult[Parameters]) -> EMResult[Parameters]:
+        return short_run(more, assign(leading, before.parameters, n_jobs=1))
 
-        with single_threaded_blas():
-            firsts = map_blocks(first, rng.spawn(n_init), self.n_jobs)
-            going_on = _best(dict(enumerate(firsts)), self.schedule.second)
-            seconds = dict(zip(going_on, map_blocks(second, going_on, self.n_jobs), strict=True))
-        finalists = _best(seconds, self.schedule.last)
-        thirds = {run: self._fit(seconds[run].parameters) for run in finalists}
-        chosen = max(thirds, key=lambda run: thirds[run].lower_bound)
-        runs = tuple(
-            ShortRun(
-                result.lower_bound,
-                assign(few.X, result.parameters, n_jobs=self.n_jobs),
-                1 + (run in seconds) + (run in thirds) + (run == chosen),
-            )
-            for run, result in enumerate(firsts)
+    def last(before: EMResult[Parameters]) -> EMResult[Parameters]:
+        return climb(samples, whole, before.parameters, tol=schedule.tol, max_iter=MOST_STEPS, n_jobs=n_jobs)
+
+    heats = (
+        Heat(first, schedule.second, SHORT_RUN_TOL, n_jobs),
+        Heat(second, schedule.last, SHORT_RUN_TOL, n_jobs),
+        Heat(last, 1, n_jobs=1),
+    )
+    rounds = race(rng.spawn(n_init), heats)
+    chosen = leaders(rounds[-1], 1)[0]
+    runs = tuple(
+        ShortRun(
+            result.lower_bound,
+            assign(few.X, result.parameters, n_jobs=n_jobs),
+            sum(start in results for results in rounds) + (start == chosen),
         )
-        return thirds[chosen], runs, rows
-
-    def _part(self, rows: np.ndarray, axes: int) -> Samples:
-        return Samples.of(np.ascontiguousarray(self.samples.X[rows, :axes]))
-
-    def _short_run(self, samples: Samples, labels: np.ndarray) -> EMResult[Parameters]:
-        start = parameters_from_responsibilities(
-            samples,
-            labels[:, None] == np.arange(self.n_components),
-            covariance_type=self.covariance_type,
-            reg_covar=START_REG_COVAR,
-        )
-        model = GaussianModel(
-            samples, self.n_components, self.covariance_type, reg_covar=START_REG_COVAR, n_jobs=1
-        )
-        return run_em(model, start, tol=SHORT_RUN_TOL, max_iter=SHORT_RUN_STEPS)
-
-    def _fit(self, start: Parameters) -> EMResult[Parameters]:
-        options: dict[str, Any] = {"tol": self.schedule.tol, "reg_covar": START_REG_COVAR}
-        return fit_em(self.samples, start, n_jobs=self.n_jobs, **options)
+        for start, result in rounds[0].items()
+    )
+    warn_of(rounds[-1][chosen], schedule.tol, MOST_STEPS)
+    return rounds[-1][chosen], runs, rows
 
 
-def _best(results: dict[int, EMResult[Parameters]], count: int) -> list[int]:
-    """Return the runs of highest lower bound, best first, each optimum once."""
-    ranked = sorted(results, key=lambda run: -results[run].lower_bound)
-    kept = ranked[:1]
-    for run in ranked[1:]:
-        if len(kept) < count and results[kept[-1]].lower_bound - results[run].lower_bound > SHORT_RUN_TOL:
-            kept.append(run)
-    return kept
+def _part(samples: Samples, rows: np.ndarray, axes: int) -> Samples:
+    return Samples.of(np.ascontiguousarray(samples.X[rows, :axes]))

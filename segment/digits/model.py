@@ -11,7 +11,7 @@ from segment.digits.features import FeatureModel
 from segment.digits.normalize import to_frame
 from segment.errors import ModelError
 from segment.mixture.expectation import responsibilities
-from segment.mixture.parameters import Parameters
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.parallel import single_threaded_blas
 
 

@@ -35,7 +35,7 @@ def fit_pairs(
     x: np.ndarray,
     means: np.ndarray,
     *,
-    reg_covar: float,
+    relative_reg: float,
     tol: float = 1e-8,
     max_iter: int = 20000,
     n_jobs: int | None = None,
@@ -46,8 +46,8 @@ def fit_pairs(
     ----------
     x : (n,) float64 ndarray
     means : (n_starts, 2) float64 ndarray
-    reg_covar : float
-        As in `fit_em`, relative to the variance of `x`.
+    relative_reg : float
+        As in `fit_em`: a multiple of the variance of `x`.
     tol : float
         Smallest gain of an EM step, nats a sample.
     max_iter : int
@@ -60,7 +60,7 @@ def fit_pairs(
     weights, means = np.full(n, 0.5), np.array(means, dtype=np.float64)
     variances = np.full((n, 2), np.var(x))
     log_likelihoods, n_iter = np.empty(n), np.empty(n, dtype=np.int64)
-    reg = reg_covar * float(np.var(x))
+    reg = relative_reg * float(np.var(x))
 
     def fit(rows: tuple[int, int]) -> None:
         part = slice(*rows)

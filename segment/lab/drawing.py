@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from segment.mixture.expectation import log_densities
-from segment.mixture.parameters import Parameters
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.style import COLORS, FAINT, INK, quiet_axes
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from segment.data.samples import Samples
 from segment.lab.drawing import draw_densities, draw_sum
 from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_most, close
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
 from segment.mixture.expectation import responsibilities, score_samples
-from segment.mixture.gaussian import parameters_from_responsibilities
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.mixture.families.gaussian.parameters import Parameters
+from segment.mixture.fitting import parameters_from_responsibilities
 from segment.style import COLORS, INK, new_figure, quiet_axes, quiet_legend
 
 X = np.arange(1.0, 6.0)[:, None]

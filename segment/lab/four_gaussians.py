@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from segment.data.samples import Samples
+from segment.em.uncertainty import StandardErrors, observed_information
 from segment.lab.drawing import draw_climb, draw_ellipses, draw_points
 from segment.lab.matching import Agreement, agreement, matched
 from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_least, at_most
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
 from segment.mixture.expectation import assign, log_densities
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.seeding import starting_points
-from segment.mixture.uncertainty import GaussianData, StandardErrors, observed_information
+from segment.mixture.uncertainty import GaussianData
 from segment.style import COLORS, FAINT, new_figure, quiet_axes
 
 N_SAMPLES = 400

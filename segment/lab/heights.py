@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from segment.lab.basin import PairFits, fit_pairs
-from segment.lab.outcome import Check, Column, Outcome, Table, at_least, at_most
-from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
-from segment.mixture.seeding import starting_points
-from segment.mixture.uncertainty import (
-    GaussianData,
+from segment.data.samples import Samples
+from segment.em.uncertainty import (
     StandardErrors,
     bootstrap,
     observed_information,
     supplemented_em,
 )
+from segment.lab.basin import PairFits, fit_pairs
+from segment.lab.outcome import Check, Column, Outcome, Table, at_least, at_most
+from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
+from segment.mixture.families.gaussian.parameters import Parameters
+from segment.mixture.seeding import starting_points
+from segment.mixture.uncertainty import GaussianData
 
 TRUTH = Parameters(
     np.array([0.6, 0.4]), np.array([[176.0], [164.0]]), np.array([64.0, 36.0]).reshape(2, 1, 1)
@@ -31,7 +31,7 @@ ITERATIONS = (100, 200, 300)
 TOL = 1e-9
 
 # Keeps a component from shrinking onto one height, whose likelihood has no bound: variances gain 0.01 %.
-REG_COVAR = 1e-6
+RELATIVE_REG = 1e-6
 
 # The basin map: every pair of starting means from a row of this many between these two, in cm.
 GRID = (48, 100.0, 220.0)
@@ -109,7 +109,7 @@ def run(random_state: int = 0) -> Heights:
     heights = draw_heights(data_rng)
     samples = Samples.of(heights[:, None])
     starts = {name: _start(heights, means) for name, means in starting_means(heights).items()}
-    options = {"tol": TOL, "max_iter": 20000, "reg_covar": REG_COVAR}
+    options = {"tol": TOL, "max_iter": 20000, "relative_reg": RELATIVE_REG}
     traces = {name: trace_em(samples, start, **options) for name, start in starts.items()}
     basin_means, basin = basin_map(heights)
     errors = standard_errors(samples, traces["A"].last, random_state)
@@ -148,7 +148,7 @@ def basin_map(heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     means = np.linspace(GRID[1], GRID[2], GRID[0])
     first, second = np.triu_indices(len(means))
-    fits = fit_pairs(heights, np.stack([means[first], means[second]], axis=1), reg_covar=REG_COVAR)
+    fits = fit_pairs(heights, np.stack([means[first], means[second]], axis=1), relative_reg=RELATIVE_REG)
     final = np.empty((len(means), len(means)))
     final[first, second] = final[second, first] = fits.log_likelihoods
     return means, final
@@ -160,7 +160,9 @@ def repeat(rng: np.random.Generator) -> dict[str, PairFits]:
     for child in rng.spawn(N_DATA_SETS):
         heights = draw_heights(child)
         means = starting_means(heights)
-        found = fit_pairs(heights, np.array([means[name] for name in STARTS]), reg_covar=REG_COVAR, n_jobs=1)
+        found = fit_pairs(
+            heights, np.array([means[name] for name in STARTS]), relative_reg=RELATIVE_REG, n_jobs=1
+        )
         for i, name in enumerate(STARTS):
             fits[name].append(PairFits(*(values[i] for values in vars(found).values())))
     return {

@@ -8,23 +8,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from segment.data.samples import Samples
+from segment.em.result import EMResult
 from segment.errors import CollapseWarning, ConvergenceWarning
 from segment.lab.matching import Agreement, agreement, matched
 from segment.lab.outcome import Check, Column, Outcome, Table, at_least, close
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
-from segment.mixture.covariance import COVARIANCE_TYPES
-from segment.mixture.em import EMResult
 from segment.mixture.expectation import assign, score_samples
-from segment.mixture.gaussian import fit_em
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.mixture.families.gaussian.covariance import COVARIANCE_TYPES
+from segment.mixture.families.gaussian.parameters import Parameters
+from segment.mixture.fitting import fit_em
 from segment.mixture.seeding import starting_points
 from segment.mixture.selection import bic
 
 N_COMPONENTS = 3
 MOST_COMPONENTS = 6
 N_STARTS = 200
-REG_COVAR = 1e-6
+RELATIVE_REG = 1e-6
 TOL = 1e-7
 
 # The split and the scale are the specification's; the starts follow the experiment's seed. One run of k-means
@@ -131,12 +131,12 @@ def load_split() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return (X - mean) / deviation, (X_test - mean) / deviation, truth, truth_test
 
 
-def _fit_quietly(samples: Samples, start: Parameters, reg_covar: float) -> EMResult[Parameters]:
+def _fit_quietly(samples: Samples, start: Parameters, relative_reg: float) -> EMResult[Parameters]:
     """Fit from a start that may collapse: that it does is what is shown."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return fit_em(samples, start, tol=TOL, reg_covar=reg_covar, n_jobs=1)
+        return fit_em(samples, start, tol=TOL, relative_reg=relative_reg, n_jobs=1)
 
 
 def run(random_state: int = 0) -> Iris:
@@ -145,13 +145,17 @@ def run(random_state: int = 0) -> Iris:
     samples = Samples.of(X)
     rngs = np.random.default_rng(random_state).spawn(N_STARTS + N_KMEANS)
     trace = matched(
-        trace_em(samples, _kmeans_start(samples, rngs[N_STARTS:]), tol=TOL, reg_covar=REG_COVAR), X, truth
+        trace_em(samples, _kmeans_start(samples, rngs[N_STARTS:]), tol=TOL, relative_reg=RELATIVE_REG),
+        X,
+        truth,
     )
     random_starts = [
-        starting_points(samples, N_COMPONENTS, method="random", random_state=rng, reg_covar=REG_COVAR)[0]
+        starting_points(samples, N_COMPONENTS, method="random", random_state=rng, relative_reg=RELATIVE_REG)[
+            0
+        ]
         for rng in rngs[:N_STARTS]
     ]
-    fits = [_fit_quietly(samples, each, REG_COVAR).parameters for each in random_starts]
+    fits = [_fit_quietly(samples, each, RELATIVE_REG).parameters for each in random_starts]
     starts = tuple(
         Start(
             float(score_samples(X, fit).mean()),
@@ -161,7 +165,7 @@ def run(random_state: int = 0) -> Iris:
         for fit in fits
     )
     highest = starts.index(max(starts))
-    sharper = _fit_quietly(samples, random_starts[highest], REG_COVAR / 100).log_likelihood / len(X)
+    sharper = _fit_quietly(samples, random_starts[highest], RELATIVE_REG / 100).log_likelihood / len(X)
     bics = criteria(samples, random_state)
     means = (float(score_samples(X, trace.last).mean()), float(score_samples(X_test, trace.last).mean()))
     scores = (agreement(truth, assign(X, trace.last)), agreement(truth_test, assign(X_test, trace.last)))
@@ -197,7 +201,7 @@ def width(parameters: Parameters) -> float:
 
 def _has_collapsed(narrowest: float) -> bool:
     """Whether reg_covar alone (relative to variances of 1) holds a component of that width up."""
-    return narrowest**2 < 10 * REG_COVAR
+    return narrowest**2 < 10 * RELATIVE_REG
 
 
 def criteria(samples: Samples, random_state: int) -> Criteria:
@@ -208,7 +212,7 @@ def criteria(samples: Samples, random_state: int) -> Criteria:
             starting_points(samples, n, covariance_type=name, method="kmeans", random_state=random_state)[0]
             for n in range(1, MOST_COMPONENTS + 1)
         ]
-        fits = [_fit_quietly(samples, start, REG_COVAR) for start in starts]
+        fits = [_fit_quietly(samples, start, RELATIVE_REG) for start in starts]
         values[name] = np.array([bic(samples, fit.parameters) for fit in fits])
         collapsed[name] = np.array([_has_collapsed(width(fit.parameters)) for fit in fits])
     return Criteria(values, collapsed)

@@ -12,7 +12,7 @@ from segment.lab.iris import SAME, Iris
 from segment.lab.matching import agreement
 from segment.lab.outcome import Picture
 from segment.mixture.expectation import assign, score_samples
-from segment.mixture.parameters import Parameters
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
 
 SPECIES = ("setosa", "versicolor", "virginica")

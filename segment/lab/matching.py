@@ -9,8 +9,8 @@ import numpy as np
 
 from segment.lab.trace import Trace
 from segment.mixture.expectation import assign
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.matching import match
-from segment.mixture.parameters import Parameters
 
 
 class Agreement(NamedTuple):

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from segment.data.samples import Samples
 from segment.lab.drawing import draw_climb, draw_ellipses, draw_points
 from segment.lab.matching import Agreement, agreement, best_order, matched
 from segment.lab.outcome import Column, Outcome, Picture, Table, at_least
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
 from segment.mixture.expectation import assign
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.seeding import kmeans
 from segment.style import COLORS, FAINT, new_figure, quiet_axes, quiet_legend
 

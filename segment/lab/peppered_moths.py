@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_most, close
-from segment.lab.trace import Trace, never_falls, trace_model
-from segment.mixture.em import Model
-from segment.mixture.uncertainty import (
+from segment.em import Expectation, Model, SmallGain
+from segment.em.uncertainty import (
     CompleteData,
     StandardErrors,
     bootstrap,
@@ -19,6 +17,8 @@ from segment.mixture.uncertainty import (
     observed_information,
     supplemented_em,
 )
+from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_most, close
+from segment.lab.trace import Trace, never_falls, trace_model
 from segment.style import COLORS, new_figure, quiet_axes, quiet_legend
 
 PHENOTYPES = ("carbonaria", "insularia", "typica")
@@ -35,6 +35,17 @@ GOLDEN = (0.070837, 0.18874, 0.74043)
 TOL = 1e-14
 
 
+class _LogFrequencies:
+    """Frequencies as their logarithms: the vector form for acceleration."""
+
+    def pack(self, parameters: np.ndarray) -> np.ndarray:
+        return np.log(parameters)
+
+    def unpack(self, vector: np.ndarray) -> np.ndarray:
+        frequencies = np.exp(vector - vector.max())
+        return frequencies / frequencies.sum()
+
+
 class AlleleModel(Model[np.ndarray]):
     """Hardy-Weinberg: genotypes are products of allele frequencies; the phenotypes are counted.
 
@@ -43,6 +54,8 @@ class AlleleModel(Model[np.ndarray]):
     counts : (3,) float64 ndarray
         Of the phenotypes.
     """
+
+    chart = _LogFrequencies()
 
     def __init__(self, counts: np.ndarray) -> None:
         self.counts = counts
@@ -54,21 +67,14 @@ class AlleleModel(Model[np.ndarray]):
         phenotypes = np.bincount(SHOWN, genotypes)
         return phenotypes, genotypes / phenotypes[SHOWN]
 
-    def expect(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+    def expect(self, parameters: np.ndarray) -> Expectation:
         """Return the log-likelihood of the phenotypes and the expected counts of the genotypes."""
         phenotypes, shares = self.shares(parameters)
-        return float(self.counts @ np.log(phenotypes)), self.counts[SHOWN] * shares
+        return Expectation(float(self.counts @ np.log(phenotypes)), self.counts[SHOWN] * shares)
 
-    def maximize(self, moments: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    def maximize(self, statistics: np.ndarray, parameters: np.ndarray) -> np.ndarray:
         """Count alleles."""
-        return moments @ ALLELE_COUNTS / (2.0 * self.total_weight)
-
-    def pack(self, parameters: np.ndarray) -> np.ndarray:
-        return np.log(parameters)
-
-    def unpack(self, vector: np.ndarray) -> np.ndarray:
-        frequencies = np.exp(vector - vector.max())
-        return frequencies / frequencies.sum()
+        return statistics @ ALLELE_COUNTS / (2.0 * self.total_weight)
 
 
 class AlleleData(CompleteData[np.ndarray]):
@@ -131,7 +137,7 @@ class PepperedMoths(Outcome):
 def run(random_state: int = 0) -> PepperedMoths:
     """Run the experiment: EM from equal frequencies, and standard errors by three methods."""
     data = AlleleData(COUNTS)
-    trace = trace_model(data.model, np.full(3, 1.0 / 3.0), tol=TOL)
+    trace = trace_model(data.model, np.full(3, 1.0 / 3.0), SmallGain(TOL))
     errors = {
         "observed information": observed_information(data, trace.last),
         "supplemented EM": supplemented_em(data, trace.last),

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from segment.data.samples import Samples
+from segment.em import Expectation, Model, SmallGain
 from segment.lab.heights import TRUTH as HEIGHTS
 from segment.lab.heights import draw_heights
 from segment.lab.outcome import Check, Column, Outcome, Table, at_least, at_most, close
 from segment.lab.trace import Trace, plain, trace_em, trace_model
-from segment.mixture.em import Model
 from segment.mixture.expectation import log_densities, responsibilities, score_samples
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.seeding import starting_points
 from segment.mixture.selection import bic
 
@@ -53,20 +53,20 @@ class OneFreeMean(Model[float]):
         means[0] = mean
         return replace(self.known, means=means)
 
-    def expect(self, parameters: float) -> tuple[float, np.ndarray]:
+    def expect(self, parameters: float) -> Expectation:
         """Return the log-likelihood and the responsibilities of the first component."""
         mixture = self.at(parameters)
         value = float(self.samples.sample_weight @ score_samples(self.samples.X, mixture))
-        return value, responsibilities(self.samples.X, mixture)[:, 0]
+        return Expectation(value, responsibilities(self.samples.X, mixture)[:, 0])
 
-    def maximize(self, moments: np.ndarray, parameters: float) -> float:
+    def maximize(self, statistics: np.ndarray, parameters: float) -> float:
         """Return the mean of the samples, weighted by their responsibilities."""
-        weight = self.samples.sample_weight * moments
+        weight = self.samples.sample_weight * statistics
         return float(weight @ self.samples.X[:, 0] / weight.sum())
 
     def log_likelihoods(self, means: np.ndarray) -> np.ndarray:
         """Return the log-likelihood at each value of the free mean."""
-        return np.array([self.expect(float(mean))[0] for mean in means])
+        return np.array([self.expect(float(mean)).objective for mean in means])
 
     def lower_bounds(self, means: np.ndarray, touching: float) -> np.ndarray:
         """Return EM's lower bound of the log-likelihood that touches it at `touching`, at each mean."""
@@ -187,7 +187,7 @@ def run(random_state: int = 0) -> SingleOrMixture:
     line = compare(*draw_mixture(BIMODAL, 400, line_rng), random_state)
     plane = compare(*draw_mixture(PLANE, N_PLANE, plane_rng), random_state)
     model = OneFreeMean(Samples.of(draw_heights(heights_rng)[:, None]), HEIGHTS)
-    climb = trace_model(model, FREE_START, tol=1e-12)
+    climb = trace_model(model, FREE_START, SmallGain(1e-12))
     jensen = (np.array([0.4, 1.5, 4.0]), np.array([0.3, 0.4, 0.3]))
     fields: dict[str, Any] = {
         "sample": sample,

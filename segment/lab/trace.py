@@ -8,12 +8,12 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from segment.data.samples import Samples
+from segment.em import EMResult, Model, Stopping, run_em
 from segment.errors import CollapseWarning, ConvergenceWarning
 from segment.lab.outcome import Check
-from segment.mixture.em import EMResult, Model, run_em
-from segment.mixture.gaussian import fit_em
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.mixture.families.gaussian.parameters import Parameters
+from segment.mixture.fitting import fit_em
 
 P = TypeVar("P")
 
@@ -71,7 +71,7 @@ def trace_em(samples: Samples, start: Parameters, **options: Any) -> Trace[Param
     The options are those of `fit_em`, and override that choice. What EM would warn of is what the lab
     shows: warnings are not repeated.
     """
-    options = {"reg_covar": 0.0, "acceleration": None, "n_jobs": 1, **options}
+    options = {"relative_reg": 0.0, "acceleration": None, "n_jobs": 1, **options}
     steps: list[Parameters] = []
     bounds: list[float] = []
 
@@ -86,7 +86,7 @@ def trace_em(samples: Samples, start: Parameters, **options: Any) -> Trace[Param
     return Trace(tuple(steps), np.array(bounds) * samples.total_weight, result)
 
 
-def trace_model(model: Model[P], start: P, **options: Any) -> Trace[P]:
+def trace_model(model: Model[P], start: P, stopping: Stopping) -> Trace[P]:
     """Fit any model by plain EM (see `run_em`) and keep every step."""
     steps: list[P] = []
     bounds: list[float] = []
@@ -95,7 +95,7 @@ def trace_model(model: Model[P], start: P, **options: Any) -> Trace[P]:
         steps.append(parameters)
         bounds.append(lower_bound)
 
-    result = run_em(model, start, callback=watch, **{"acceleration": None, **options})
+    result = run_em(model, start, stopping=stopping, acceleration=None, callback=watch)
     return Trace(tuple(steps), np.array(bounds) * model.total_weight, result)
 
 

@@ -1,6 +1,6 @@
-"""The mixture model: samples, parameters, moments, starts, EM, selection.
+"""The mixture model: families of densities, starts, fits, selection.
 
-Names are imported when they are first used: the estimator needs scikit-learn, which the rest does not.
+Names are imported when they are first used: the estimators need scikit-learn, which the rest does not.
 """
 
 from __future__ import annotations
@@ -9,47 +9,58 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segment.mixture.em import EMResult, Model, run_em
-    from segment.mixture.estimator import GaussianMixture
+    from segment.data.samples import Samples
+    from segment.em.loop import run_em
+    from segment.em.model import Model
+    from segment.em.result import EMResult, Repair
+    from segment.em.stopping import SmallChange, SmallGain
+    from segment.mixture.estimators.gaussian import GaussianMixture
     from segment.mixture.expectation import accumulate, assign, log_densities, responsibilities, score_samples
-    from segment.mixture.fitting import fit_mixture
-    from segment.mixture.gaussian import fit_em, parameters_from_responsibilities
-    from segment.mixture.moments import Moments
-    from segment.mixture.parameters import Parameters
-    from segment.mixture.samples import Samples
+    from segment.mixture.families.gaussian.family import Gaussian
+    from segment.mixture.families.gaussian.moments import Moments
+    from segment.mixture.families.gaussian.parameters import Parameters
+    from segment.mixture.fitting import fit_em, fit_mixture, parameters_from_responsibilities
     from segment.mixture.seeding import initial_parameters, starting_points
     from segment.mixture.selection import aic, bic, icl
 
 _HOME = {
-    "EMResult": "em",
-    "GaussianMixture": "estimator",
-    "Model": "em",
-    "Moments": "moments",
-    "Parameters": "parameters",
-    "Samples": "samples",
-    "accumulate": "expectation",
-    "aic": "selection",
-    "assign": "expectation",
-    "bic": "selection",
-    "fit_em": "gaussian",
-    "fit_mixture": "fitting",
-    "icl": "selection",
-    "initial_parameters": "seeding",
-    "log_densities": "expectation",
-    "parameters_from_responsibilities": "gaussian",
-    "responsibilities": "expectation",
-    "run_em": "em",
-    "score_samples": "expectation",
-    "starting_points": "seeding",
+    "EMResult": "segment.em.result",
+    "Gaussian": "segment.mixture.families.gaussian.family",
+    "GaussianMixture": "segment.mixture.estimators.gaussian",
+    "Model": "segment.em.model",
+    "Moments": "segment.mixture.families.gaussian.moments",
+    "Parameters": "segment.mixture.families.gaussian.parameters",
+    "Repair": "segment.em.result",
+    "Samples": "segment.data.samples",
+    "SmallChange": "segment.em.stopping",
+    "SmallGain": "segment.em.stopping",
+    "accumulate": "segment.mixture.expectation",
+    "aic": "segment.mixture.selection",
+    "assign": "segment.mixture.expectation",
+    "bic": "segment.mixture.selection",
+    "fit_em": "segment.mixture.fitting",
+    "fit_mixture": "segment.mixture.fitting",
+    "icl": "segment.mixture.selection",
+    "initial_parameters": "segment.mixture.seeding",
+    "log_densities": "segment.mixture.expectation",
+    "parameters_from_responsibilities": "segment.mixture.fitting",
+    "responsibilities": "segment.mixture.expectation",
+    "run_em": "segment.em.loop",
+    "score_samples": "segment.mixture.expectation",
+    "starting_points": "segment.mixture.seeding",
 }
 
 __all__ = [
     "EMResult",
+    "Gaussian",
     "GaussianMixture",
     "Model",
     "Moments",
     "Parameters",
+    "Repair",
     "Samples",
+    "SmallChange",
+    "SmallGain",
     "accumulate",
     "aic",
     "assign",
@@ -69,5 +80,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"segment.mixture.{_HOME[name]}"), name)
+        return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'segment.mixture' has no attribute {name!r}")

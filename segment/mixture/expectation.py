@@ -1,171 +1,110 @@
-"""The E-step: from samples and parameters to moments, log densities, responsibilities, labels.
+"""The E-step: from samples and parameters of any family to statistics, densities, responsibilities, labels.
 
-This is the map of the map-reduce: chunks of rows go through a kernel in threads, and what they leave is
-added in the order of the chunks. Chunks depend on the shape of the data only, never on `n_jobs`.
+This is the map of the map-reduce. Blocks depend on the shape of the data only, never on `n_jobs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from segment.data.samples import Samples, as_matrix
+from segment.data.source import Block, Source
 from segment.errors import DataError
 from segment.kernels.em import narrow
-from segment.mixture.moments import Moments
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples, as_matrix
-from segment.parallel import block_ranges, map_blocks, single_threaded_blas
+from segment.mixture.families.family import Family, MixtureParameters, Prepared
+from segment.mixture.families.table import family_of
 
-# Up to here the kernel vectorized across samples beats the one that goes through BLAS (measured with
-# 200 000 rows and K = 8, nanoseconds a sample and component: D = 12, 28 against 41; D = 20, 61 against 55).
-NARROW = 16
-
-# Rows of a chunk, by shape of work: enough chunks for the threads to end at about the same time.
-_CHUNK = 16384
-_WIDE_CHUNK = 4096
+# Most rows whose densities under all components are held at a time.
+_ROWS = 16384
 
 
-def _check(X: np.ndarray, parameters: Parameters) -> None:
-    if X.shape[1] != parameters.n_features:
+def _prepared(
+    n_features: int, dtype: np.dtype, parameters: MixtureParameters, family: Family[Any, Any] | None = None
+) -> Prepared[Any]:
+    if n_features != parameters.n_features:
         raise DataError(
-            f"samples have {X.shape[1]} features, the mixture has {parameters.n_features}; they must agree"
+            f"samples have {n_features} features, the mixture has {parameters.n_features}; they must agree"
         )
-
-
-def _is_wide(parameters: Parameters) -> bool:
-    return is_wide(parameters.type.family, parameters.n_features)
-
-
-def is_wide(family: str, n_features: int) -> bool:
-    """Tell whether the kernels for many features are used, which multiply float32 data in float32."""
-    return family == "full" and n_features > NARROW
-
-
-def _narrow_accumulate(parameters: Parameters, dtype: np.dtype) -> tuple[Callable[..., float], tuple]:
-    kernel = {
-        "diag": narrow.accumulate_diag,
-        "full": narrow.accumulate_full_3 if parameters.n_features == 3 else narrow.accumulate_full,
-    }[parameters.type.family]
-    return kernel, (parameters.means, parameters.factors)
-
-
-def _wide_factors(
-    parameters: Parameters, dtype: np.dtype
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the origin, the means about it, the transposed factors, and the products of these two."""
-    origin = (parameters.weights @ parameters.means).astype(dtype)
-    means = parameters.means - origin
-    transposed = np.swapaxes(parameters.factors, 1, 2)
-    offsets = np.einsum("ka,kab->kb", means, transposed)
-    return origin, means, transposed.astype(dtype), offsets
-
-
-def _wide_accumulate(parameters: Parameters, dtype: np.dtype) -> tuple[Callable[..., float], tuple]:
-    from segment.kernels.em import wide
-
-    origin, means, factors, offsets = _wide_factors(parameters, dtype)
-    half = parameters.n_features // 2
-    head = np.concatenate(list(factors[:, :half, :half]), axis=1)
-    tail = np.ascontiguousarray(factors[:, :, half:])
-    return wide.accumulate_full_wide, (origin, means, head, tail, offsets)
-
-
-def _narrow_densities(parameters: Parameters, dtype: np.dtype) -> tuple[Callable[..., None], tuple]:
-    kernel = {
-        "diag": narrow.densities_diag,
-        "full": narrow.densities_full_3 if parameters.n_features == 3 else narrow.densities_full,
-    }[parameters.type.family]
-    return kernel, (parameters.means, parameters.factors)
-
-
-def _wide_densities(parameters: Parameters, dtype: np.dtype) -> tuple[Callable[..., None], tuple]:
-    from segment.kernels.em import wide
-
-    origin, _, factors, offsets = _wide_factors(parameters, dtype)
-    return wide.densities_full_wide, (origin, np.ascontiguousarray(factors), offsets)
-
-
-def _map_chunks(
-    function: Callable[[tuple[int, int]], Any], n: int, wide: bool, n_jobs: int | None
-) -> list[Any]:
-    with single_threaded_blas() if wide else nullcontext():
-        return map_blocks(function, block_ranges(n, _WIDE_CHUNK if wide else _CHUNK), n_jobs)
+    return (family or family_of(parameters)).prepare(parameters, dtype)
 
 
 def accumulate(
-    samples: Samples,
-    parameters: Parameters,
+    source: Source,
+    parameters: Any,
     *,
-    reg: float = 0.0,
+    family: Family[Any, Any] | None = None,
     n_jobs: int | None = None,
-) -> Moments:
-    """Return the moments of samples under the current parameters; no responsibility is stored.
+) -> Any:
+    """Return the statistics of samples under the current parameters; no responsibility is stored.
 
     Parameters
     ----------
-    samples : Samples
-    parameters : Parameters
-    reg : float, default 0
-        Variance of the blur that every sample is taken to have (see `fit_em`): component k's log density
-        loses reg / 2 times the trace of its precision matrix.
+    source : Source
+    parameters : parameters of a mixture
+    family : Family, optional
+        A regularized family; the plain one by default.
     n_jobs : int, optional
         Threads; the result does not depend on it.
 
     Returns
     -------
-    Moments
-        About the current means.
+    statistics
+        Of Gaussians: `Moments` about the current means.
     """
-    _check(samples.X, parameters)
-    wide = _is_wide(parameters)
-    kernel, fixed = (_wide_accumulate if wide else _narrow_accumulate)(parameters, samples.X.dtype)
-    factors = parameters.factors
-    log_scales = parameters.log_scales
-    if reg > 0:
-        log_scales = log_scales - 0.5 * reg * np.square(factors).sum(axis=tuple(range(1, factors.ndim)))
-
-    def chunk_moments(rows: tuple[int, int]) -> Moments:
-        counts, first = np.zeros(parameters.n_components), np.zeros_like(parameters.means)
-        second = np.zeros_like(factors)
-        X, sample_weight = samples.X[slice(*rows)], samples.sample_weight[slice(*rows)]
-        log_likelihood = kernel(X, sample_weight, log_scales, *fixed, counts, first, second)
-        return Moments(counts, first, second, log_likelihood)
-
-    chunks = _map_chunks(chunk_moments, samples.n_samples, wide, n_jobs)
-    return reduce(Moments.__add__, chunks)
+    prepared = _prepared(source.n_features, source.dtype, parameters, family)
+    if prepared.shares_threads:
+        return source.reduce(lambda block: prepared.accumulate(block, n_jobs), rows=prepared.rows, n_jobs=1)
+    return source.reduce(prepared.accumulate, rows=prepared.rows, n_jobs=n_jobs)
 
 
-def _map_densities(
+class _Posterior(NamedTuple):
+    """What is known of a block of rows: responsibilities (n, K) and log densities (n,)."""
+
+    shares: np.ndarray
+    scores: np.ndarray
+
+
+def _posterior(prepared: Prepared[Any], X: np.ndarray) -> _Posterior:
+    shares, scores = prepared.log_densities(X), np.empty(len(X))
+    narrow.normalize_rows(shares, scores)
+    # Distances beyond the largest number: such a row belongs to the component that is least far.
+    far = np.flatnonzero(~(scores > -np.inf))
+    if len(far):
+        nearest = prepared.far_log_densities(X[far])
+        narrow.normalize_rows(nearest, np.empty(len(far)))
+        shares[far], scores[far] = nearest, -np.inf
+    return _Posterior(shares, scores)
+
+
+def _map_rows(
     X: np.ndarray,
-    parameters: Parameters,
-    finish: Callable[[np.ndarray, slice], None],
+    parameters: MixtureParameters,
+    finish: Callable[[Prepared[Any], np.ndarray], np.ndarray],
+    out: np.ndarray,
     n_jobs: int | None,
-) -> None:
-    """Hand each chunk's weighted log densities (n, K) to `finish`, with the rows that they belong to."""
-    _check(X, parameters)
-    wide = _is_wide(parameters)
-    kernel, fixed = (_wide_densities if wide else _narrow_densities)(parameters, X.dtype)
+) -> np.ndarray:
+    """Write what `finish` finds for each block of rows into `out`; return it."""
+    prepared = _prepared(X.shape[1], X.dtype, parameters)
 
-    def chunk_densities(rows: tuple[int, int]) -> None:
-        part = slice(*rows)
-        densities = np.empty((rows[1] - rows[0], parameters.n_components))
-        kernel(X[part], parameters.log_scales, *fixed, densities)
-        finish(densities, part)
+    def write(block: Block) -> None:
+        out[block.start : block.start + len(block.X)] = finish(prepared, block.X)
 
-    _map_chunks(chunk_densities, len(X), wide, n_jobs)
+    rows = min(prepared.rows, _ROWS)
+    for _ in Samples(X, np.broadcast_to(1.0, len(X))).map(write, rows=rows, n_jobs=n_jobs):
+        pass
+    return out
 
 
-def log_densities(X: Any, parameters: Parameters, *, n_jobs: int | None = None) -> np.ndarray:
+def log_densities(X: Any, parameters: MixtureParameters, *, n_jobs: int | None = None) -> np.ndarray:
     """Return log(weight) + log density of every sample under every component.
 
     Parameters
     ----------
     X : (n_samples, n_features) array
-    parameters : Parameters
+    parameters : parameters of a mixture
     n_jobs : int, optional
         Threads; the result does not depend on it.
 
@@ -176,72 +115,62 @@ def log_densities(X: Any, parameters: Parameters, *, n_jobs: int | None = None) 
     """
     X = as_matrix(X)
     out = np.empty((len(X), parameters.n_components))
-
-    def finish(densities: np.ndarray, rows: slice) -> None:
-        out[rows] = densities
-
-    _map_densities(X, parameters, finish, n_jobs)
-    return out
+    return _map_rows(X, parameters, lambda prepared, rows: prepared.log_densities(rows), out, n_jobs)
 
 
-def responsibilities(X: Any, parameters: Parameters, *, n_jobs: int | None = None) -> np.ndarray:
+def responsibilities(X: Any, parameters: MixtureParameters, *, n_jobs: int | None = None) -> np.ndarray:
     """Return the posterior probability of each component for each sample.
 
     Parameters
     ----------
     X : (n_samples, n_features) array
-    parameters : Parameters
+    parameters : parameters of a mixture
     n_jobs : int, optional
         Threads; the result does not depend on it.
 
     Returns
     -------
     (n_samples, n_components) float64 ndarray
-        Rows sum to 1, or to 0 where no component explains a sample.
+        Rows sum to 1.
     """
     X = as_matrix(X)
     out = np.empty((len(X), parameters.n_components))
-
-    def finish(densities: np.ndarray, rows: slice) -> None:
-        narrow.normalize_rows(densities, np.empty(len(densities)))
-        out[rows] = densities
-
-    _map_densities(X, parameters, finish, n_jobs)
-    return out
+    return _map_rows(X, parameters, lambda prepared, rows: _posterior(prepared, rows).shares, out, n_jobs)
 
 
-def score_samples(X: Any, parameters: Parameters, *, n_jobs: int | None = None) -> np.ndarray:
+def score_samples(X: Any, parameters: MixtureParameters, *, n_jobs: int | None = None) -> np.ndarray:
     """Return the log density of each sample under the mixture.
 
     Parameters
     ----------
     X : (n_samples, n_features) array
-    parameters : Parameters
+    parameters : parameters of a mixture
     n_jobs : int, optional
         Threads; the result does not depend on it.
 
     Returns
     -------
     (n_samples,) float64 ndarray
-        In nats.
+        In nats; -inf where it is beyond the smallest number.
     """
     X = as_matrix(X)
-    out = np.empty(len(X))
-
-    def finish(densities: np.ndarray, rows: slice) -> None:
-        narrow.normalize_rows(densities, out[rows])
-
-    _map_densities(X, parameters, finish, n_jobs)
-    return out
+    return _map_rows(X, parameters, scores_of, np.empty(len(X)), n_jobs)
 
 
-def assign(X: Any, parameters: Parameters, *, n_jobs: int | None = None) -> np.ndarray:
+def scores_of(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
+    """Return the log densities of rows, (n,)."""
+    scores = np.empty(len(X))
+    narrow.normalize_rows(prepared.log_densities(X), scores)
+    return np.where(scores > -np.inf, scores, -np.inf)
+
+
+def assign(X: Any, parameters: MixtureParameters, *, n_jobs: int | None = None) -> np.ndarray:
     """Return the most probable component of each sample.
 
     Parameters
     ----------
     X : (n_samples, n_features) array
-    parameters : Parameters
+    parameters : parameters of a mixture
     n_jobs : int, optional
         Threads; the result does not depend on it.
 
@@ -251,23 +180,71 @@ def assign(X: Any, parameters: Parameters, *, n_jobs: int | None = None) -> np.n
         The first of equals.
     """
     X = as_matrix(X)
-    out = np.empty(len(X), dtype=np.int32)
-
-    def finish(densities: np.ndarray, rows: slice) -> None:
-        narrow.argmax_rows(densities, out[rows])
-
-    _map_densities(X, parameters, finish, n_jobs)
-    return out
+    return _map_rows(X, parameters, _labels, np.empty(len(X), dtype=np.int32), n_jobs)
 
 
-def total_entropy(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) -> float:
+def _labels(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
+    densities, labels = prepared.log_densities(X), np.empty(len(X), dtype=np.int32)
+    narrow.argmax_rows(densities, labels)
+    far = np.flatnonzero(~(densities[np.arange(len(X)), labels] > -np.inf))
+    if len(far):
+        labels[far] = prepared.far_log_densities(X[far]).argmax(axis=1)
+    return labels
+
+
+def log_likelihood(source: Source, parameters: MixtureParameters, *, n_jobs: int | None = None) -> float:
+    """Return the weighted sum of the log densities of all samples, in nats."""
+    prepared = _prepared(source.n_features, source.dtype, parameters)
+
+    def total(block: Block) -> float:
+        # A row of weight zero counts nothing, also where its density is zero.
+        counted = block.sample_weight > 0
+        return float(block.sample_weight[counted] @ scores_of(prepared, block.X)[counted])
+
+    return source.reduce(total, rows=min(prepared.rows, _ROWS), n_jobs=n_jobs)
+
+
+def total_entropy(source: Source, parameters: MixtureParameters, *, n_jobs: int | None = None) -> float:
     """Return the weighted sum of the entropies of the posteriors, in nats; 0 for certain labels."""
-    entropies = np.empty(samples.n_samples)
+    prepared = _prepared(source.n_features, source.dtype, parameters)
 
-    def finish(densities: np.ndarray, rows: slice) -> None:
-        narrow.normalize_rows(densities, np.empty(len(densities)))
-        positive = np.where(densities > 0, densities, 1.0)
-        entropies[rows] = -np.einsum("ik,ik->i", densities, np.log(positive))
+    def total(block: Block) -> float:
+        shares = _posterior(prepared, block.X).shares
+        logarithms = np.log(np.where(shares > 0, shares, 1.0))
+        return float(-block.sample_weight @ np.einsum("ik,ik->i", shares, logarithms))
 
-    _map_densities(samples.X, parameters, finish, n_jobs)
-    return float(samples.sample_weight @ entropies)
+    return source.reduce(total, rows=min(prepared.rows, _ROWS), n_jobs=n_jobs)
+
+
+def worst_explained(
+    source: Source, parameters: MixtureParameters, count: int, *, n_jobs: int | None = None
+) -> np.ndarray:
+    """Return the rows of least density among those of positive weight, worst first.
+
+    Parameters
+    ----------
+    source : Source
+    parameters : parameters of a mixture
+    count : int
+        At most so many; the first of equals.
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    (<= count, n_features) ndarray
+    """
+    prepared = _prepared(source.n_features, source.dtype, parameters)
+
+    def worst(block: Block) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.flatnonzero(block.sample_weight > 0)
+        scores = scores_of(prepared, block.X[rows])
+        least = np.argsort(scores, kind="stable")[:count]
+        return scores[least], block.X[rows[least]]
+
+    scores, rows = np.empty(0), np.empty((0, source.n_features), source.dtype)
+    for found in source.map(worst, rows=min(prepared.rows, _ROWS), n_jobs=n_jobs):
+        scores, rows = np.concatenate([scores, found[0]]), np.concatenate([rows, found[1]])
+        kept = np.argsort(scores, kind="stable")[:count]
+        scores, rows = scores[kept], rows[kept]
+    return rows

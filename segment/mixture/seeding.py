@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from segment.data.samples import Samples
+from segment.em.result import EMResult
 from segment.errors import DataError
-from segment.mixture.em import EMResult, run_em
-from segment.mixture.gaussian import GaussianModel, parameters_from_responsibilities
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
-from segment.parallel import map_blocks, single_threaded_blas
+from segment.mixture.families.family import Family
+from segment.mixture.families.gaussian.family import Gaussian
+from segment.mixture.model import run
+from segment.mixture.race import Heat, leaders, race
+from segment.parallel import single_threaded_blas
 
-# The race of the short runs. Measured on the four bundled photos (Lab colors, K = 5, reg_covar 3e-3, 24
-# seeds each): 96 to 100 % reach the best known optimum. With 8 first steps, 88 % for the cat, and neither 48
-# runs nor twice the rows mend it; with 4 096 rows, 75 %. With reg_covar 1e-3, 42 % for the rocket: its three
-# best optima lie within 0.01 nats; with 16 runs of equal length, half of them from k-means, as in plain emEM,
-# 15 to 45 %. Starting half of the runs from k-means loses 10 to 50 points: their early lead crowds out the
-# runs that end higher.
+# The race of the short runs: docs/decisions/race-of-starts.md has what other numbers give.
 SUBSAMPLE = 8192
 N_SHORT_RUNS = 32
 FIRST_STEPS = 12
@@ -118,8 +116,8 @@ def _standardized(samples: Samples) -> Samples:
 
 
 def parameters_from_means(
-    samples: Samples, means: Any, *, covariance_type: str = "full", reg_covar: float = 1e-6
-) -> Parameters:
+    samples: Samples, means: Any, *, family: Family[Any, Any] | None = None, **options: Any
+) -> Any:
     """Return a start with given means; weights and covariances are those of the samples nearest to each.
 
     Parameters
@@ -128,71 +126,61 @@ def parameters_from_means(
     means : (K, n_features) array
         Nearest is measured on standardized features. A mean that no sample is nearest to gets a tenth of
         an equal share of the weight.
+    family : Family, optional
+        By default Gaussian, with the options of `Gaussian.of`.
+    **options
+        `covariance_type`, `reg_covar`, `relative_reg` and `covariance_shrinkage` of `Gaussian.of`.
 
     Returns
     -------
     Parameters
     """
+    family = family or Gaussian.of(samples, **options)
     means = np.asarray(means, dtype=np.float64)
     centers = (means - samples.mean) / _scale(samples)
     labels = _squared_distances(_standardized(samples).X, centers).argmin(axis=1)
-    start = parameters_from_responsibilities(
-        samples,
-        labels[:, None] == np.arange(len(means)),
-        covariance_type=covariance_type,
-        reg_covar=reg_covar,
-    )
+    start = family.from_responsibilities(samples, labels[:, None] == np.arange(len(means)))
     weights = np.where(start.weights > 0, start.weights, 0.1 / len(means))
     return replace(start, weights=weights / weights.sum(), means=means)
 
 
-def _race(model: GaussianModel, starts: list[Parameters], n_jobs: int | None) -> list[EMResult[Parameters]]:
-    """Give every start a few EM steps, drop the worse half, double the steps, until the last ones converge.
+def _heats(samples: Samples, family: Family[Any, Any], n_starts: int, n_jobs: int | None) -> Iterator[Heat]:
+    """Give every start a few EM steps, drop the worse half, double the steps; the last ones converge."""
 
-    Returns the finalists within `MARGIN` of the best, best first, each optimum once.
-    """
+    def heat(tol: float, max_iter: int, most: int) -> Heat:
+        def go_on(start: Any) -> EMResult[Any]:
+            parameters = start.parameters if isinstance(start, EMResult) else start
+            return run(samples, family, parameters, tol=tol, max_iter=max_iter, n_jobs=1)
+
+        return Heat(go_on, most, n_jobs=n_jobs)
+
     steps = FIRST_STEPS
-    while True:
-        last = len(starts) <= N_FINALISTS
-        tol, most = (FINAL_TOL, 1000) if last else (SHORT_RUN_TOL, steps)
-
-        def run(start: Parameters, tol: float = tol, most: int = most) -> EMResult[Parameters]:
-            return run_em(model, start, tol=tol, max_iter=most)
-
-        with single_threaded_blas():
-            results = sorted(map_blocks(run, starts, n_jobs), key=lambda result: -result.lower_bound)
-        if last:
-            break
-        starts = [result.parameters for result in results[: max(N_FINALISTS, len(results) // 2)]]
+    while n_starts > N_FINALISTS:
+        n_starts = max(N_FINALISTS, n_starts // 2)
+        yield heat(SHORT_RUN_TOL, steps, n_starts)
         steps *= 2
-    finalists = results[:1]
-    for result in results[1:]:
-        behind = results[0].lower_bound - result.lower_bound
-        is_new = finalists[-1].lower_bound - result.lower_bound > 10 * FINAL_TOL
-        if behind < MARGIN and is_new:
-            finalists.append(result)
-    return finalists
+    yield heat(FINAL_TOL, 1000, n_starts)
 
 
 def starting_points(
     samples: Samples,
     n_components: int,
     *,
-    covariance_type: str = "full",
+    family: Family[Any, Any] | None = None,
     method: str = "short_runs",
     n_init: int | None = None,
     random_state: int | np.random.Generator | None = 0,
-    reg_covar: float = 1e-6,
-    covariance_shrinkage: float = 0.0,
     n_jobs: int | None = None,
-) -> list[Parameters]:
+    **options: Any,
+) -> list[Any]:
     """Return the starts that EM should be run from on all the samples, the most promising first.
 
     Parameters
     ----------
     samples : Samples
     n_components : int
-    covariance_type : {"full", "diag", "tied", "spherical"}
+    family : Family, optional
+        By default Gaussian, with the options of `Gaussian.of`.
     method : {"short_runs", "kmeans", "k-means++", "random"}
         "short_runs" (emEM): many random starts race on a subsample; each gets a few EM steps, the worse
         half drops out, the rest gets twice as many, and so on; what is close to the best at the end is
@@ -201,14 +189,14 @@ def starting_points(
     n_init : int, optional
         Number of short runs (default 32).
     random_state : int, Generator or None
-    reg_covar, covariance_shrinkage : float
-        As `fit_em`.
     n_jobs : int, optional
         Threads; the result does not depend on it.
+    **options
+        `covariance_type`, `reg_covar`, `relative_reg` and `covariance_shrinkage` of `Gaussian.of`.
 
     Returns
     -------
-    list of Parameters
+    list of parameters
         Different optima; one start only unless `method` is "short_runs".
 
     Raises
@@ -220,9 +208,41 @@ def starting_points(
     ----------
     .. [1] Biernacki, Celeux & Govaert (2003), "Choosing starting values for the EM algorithm for getting
            the highest likelihood in multivariate Gaussian mixture models", CSDA 41, 561-575.
-    .. [2] Jamieson & Talwalkar (2016), "Non-stochastic best arm identification and hyperparameter
-           optimization", AISTATS: the halving.
     """
+    _check_request(samples, n_components, method, n_init)
+    rng = as_generator(random_state)
+    family = family or Gaussian.of(samples, **options)
+    part = samples.subsample(SUBSAMPLE, rng)
+    if part.n_samples < n_components:
+        part = samples
+    standardized = _standardized(part)
+
+    def start_from(centers: np.ndarray) -> Any:
+        labels = _squared_distances(standardized.X, centers).argmin(axis=1)
+        return family.from_responsibilities(part, labels[:, None] == np.arange(n_components))
+
+    def random_centers(generator: np.random.Generator) -> np.ndarray:
+        return standardized.X[_draw(part.sample_weight, generator, n_components)]
+
+    single = {
+        "kmeans": lambda: kmeans(standardized, n_components, rng)[0],
+        "k-means++": lambda: kmeans_plusplus(standardized, n_components, rng),
+        "random": lambda: random_centers(rng),
+    }
+    with single_threaded_blas():
+        if n_components == 1:
+            method = "random"
+        if method in single:
+            return [start_from(single[method]())]
+        starts = [start_from(random_centers(generator)) for generator in rng.spawn(n_init or N_SHORT_RUNS)]
+    finals = race(starts, _heats(part, family, len(starts), n_jobs))[-1]
+    best = leaders(finals, len(finals), 10 * FINAL_TOL)
+    highest = finals[best[0]].lower_bound
+    near = [k for k in best[1:] if highest - finals[k].lower_bound < MARGIN]
+    return [finals[k].parameters for k in (best[0], *near)]
+
+
+def _check_request(samples: Samples, n_components: int, method: str, n_init: int | None) -> None:
     if method not in METHODS:
         raise DataError(f"method is {method!r}; allowed are {', '.join(METHODS)}")
     if n_components < 1:
@@ -234,47 +254,9 @@ def starting_points(
         )
     if n_init is not None and n_init < 1:
         raise DataError(f"n_init is {n_init}; at least one start is needed")
-    rng = as_generator(random_state)
-    part = samples.subsample(SUBSAMPLE, rng)
-    if part.n_samples < n_components:
-        part = samples
-    standardized = _standardized(part)
-
-    def start_from(centers: np.ndarray) -> Parameters:
-        labels = _squared_distances(standardized.X, centers).argmin(axis=1)
-        return parameters_from_responsibilities(
-            part,
-            labels[:, None] == np.arange(n_components),
-            covariance_type=covariance_type,
-            reg_covar=reg_covar,
-            covariance_shrinkage=covariance_shrinkage,
-        )
-
-    def random_centers(generator: np.random.Generator) -> np.ndarray:
-        return standardized.X[_draw(part.sample_weight, generator, n_components)]
-
-    single = {
-        "kmeans": lambda: kmeans(standardized, n_components, rng)[0],
-        "k-means++": lambda: kmeans_plusplus(standardized, n_components, rng),
-        "random": lambda: random_centers(rng),
-    }
-    if n_components == 1:
-        method = "random"
-    if method in single:
-        return [start_from(single[method]())]
-    model = GaussianModel(
-        part,
-        n_components,
-        covariance_type,
-        n_jobs=1,
-        reg_covar=reg_covar,
-        covariance_shrinkage=covariance_shrinkage,
-    )
-    starts = [start_from(random_centers(generator)) for generator in rng.spawn(n_init or N_SHORT_RUNS)]
-    return [result.parameters for result in _race(model, starts, n_jobs)]
 
 
-def initial_parameters(samples: Samples, n_components: int, **options: Any) -> Parameters:
+def initial_parameters(samples: Samples, n_components: int, **options: Any) -> Any:
     """Return the most promising start.
 
     Parameters
@@ -286,6 +268,6 @@ def initial_parameters(samples: Samples, n_components: int, **options: Any) -> P
 
     Returns
     -------
-    Parameters
+    parameters
     """
     return starting_points(samples, n_components, **options)[0]

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from segment.mixture.expectation import score_samples, total_entropy
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.data.source import Source
+from segment.mixture.expectation import log_likelihood, total_entropy
+from segment.mixture.families.family import MixtureParameters
 
 
-def _log_likelihood(samples: Samples, parameters: Parameters, n_jobs: int | None) -> float:
-    return float(samples.sample_weight @ score_samples(samples.X, parameters, n_jobs=n_jobs))
-
-
-def aic(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) -> float:
+def aic(samples: Source, parameters: MixtureParameters, *, n_jobs: int | None = None) -> float:
     """Return Akaike's criterion, -2 log-likelihood + 2 p; smaller is better.
 
     Parameters
     ----------
-    samples : Samples
+    samples : Source
         Their weights count as repetitions.
-    parameters : Parameters
+    parameters : parameters of a mixture
     n_jobs : int, optional
 
     Returns
@@ -31,16 +27,16 @@ def aic(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) 
     ----------
     .. [1] Akaike (1974), "A new look at the statistical model identification", IEEE TAC 19(6), 716-723.
     """
-    return -2.0 * _log_likelihood(samples, parameters, n_jobs) + 2.0 * parameters.n_parameters
+    return -2.0 * log_likelihood(samples, parameters, n_jobs=n_jobs) + 2.0 * parameters.n_parameters
 
 
-def bic(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) -> float:
+def bic(samples: Source, parameters: MixtureParameters, *, n_jobs: int | None = None) -> float:
     """Return the Bayesian criterion, -2 log-likelihood + p log n, n the total weight; smaller is better.
 
     Parameters
     ----------
-    samples : Samples
-    parameters : Parameters
+    samples : Source
+    parameters : parameters of a mixture
     n_jobs : int, optional
 
     Returns
@@ -52,10 +48,10 @@ def bic(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) 
     .. [1] Schwarz (1978), "Estimating the dimension of a model", Annals of Statistics 6(2), 461-464.
     """
     penalty = parameters.n_parameters * np.log(samples.total_weight)
-    return float(-2.0 * _log_likelihood(samples, parameters, n_jobs) + penalty)
+    return float(-2.0 * log_likelihood(samples, parameters, n_jobs=n_jobs) + penalty)
 
 
-def icl(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) -> float:
+def icl(samples: Source, parameters: MixtureParameters, *, n_jobs: int | None = None) -> float:
     """Return the integrated completed likelihood criterion, BIC + 2 entropy of the posteriors.
 
     The entropy charges for components that overlap: ICL counts clusters, where BIC counts the Gaussians
@@ -63,8 +59,8 @@ def icl(samples: Samples, parameters: Parameters, *, n_jobs: int | None = None) 
 
     Parameters
     ----------
-    samples : Samples
-    parameters : Parameters
+    samples : Source
+    parameters : parameters of a mixture
     n_jobs : int, optional
 
     Returns

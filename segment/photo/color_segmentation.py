@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from segment.mixture.em import EMResult
+from segment.em.result import EMResult
 from segment.mixture.expectation import responsibilities
-from segment.mixture.parameters import Parameters
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.parallel import block_ranges
 from segment.photo.colors import to_features
 from segment.photo.model import PhotoModel
@@ -68,7 +68,7 @@ class PhotoSegmentation(Segmentation):
         if self.result is None:
             return []
         unfinished = [] if self.result.converged else ["EM has not converged; the fit is close to an optimum"]
-        return [*self.result.repairs, *unfinished]
+        return [*map(str, self.result.repairs), *unfinished]
 
     def responsibilities(self, n_jobs: int | None = None) -> np.ndarray:
         """Return the posterior probability of each component at each pixel, (M, N, K) float32.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segment.errors import ModelError
-from segment.mixture.parameters import Parameters
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.photo.colors import BANDS, COLOR_SPACES
 
 SCHEMA = 1

@@ -5,17 +5,16 @@ docs/decisions/number-of-colors.md has what else was tried.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from segment.mixture.em import EMResult, run_em
-from segment.mixture.gaussian import GaussianModel
-from segment.mixture.parameters import Parameters
-from segment.mixture.samples import Samples
+from segment.data.samples import Samples
+from segment.em.result import EMResult
+from segment.mixture.families.gaussian.family import Gaussian
+from segment.mixture.families.gaussian.parameters import Parameters
+from segment.mixture.model import run
+from segment.mixture.race import Heat, leaders, race
 from segment.mixture.seeding import starting_points
 from segment.mixture.selection import icl
-from segment.parallel import map_blocks, single_threaded_blas
 
 MAX_COMPONENTS = 12
 
@@ -38,7 +37,7 @@ def select_n_components(
     samples: Samples,
     *,
     covariance_type: str = "full",
-    reg_covar: float = 1e-6,
+    relative_reg: float = 1e-6,
     random_state: int = 0,
     n_jobs: int | None = None,
 ) -> tuple[int, dict[int, float]]:
@@ -52,7 +51,7 @@ def select_n_components(
     ----------
     samples : Samples
         Colors, weighted by their counts.
-    covariance_type, reg_covar, n_jobs
+    covariance_type, relative_reg, n_jobs
         As in `fit_em`.
     random_state : int
 
@@ -64,7 +63,7 @@ def select_n_components(
     """
     histogram = coarse_histogram(samples, random_state)
     # The spread within a cell is missing from the histogram: it is given back as blur.
-    options: dict[str, Any] = {"reg_covar": reg_covar + CELL**2 / 12}
+    family = Gaussian.of(histogram, covariance_type, relative_reg=relative_reg + CELL**2 / 12)
     best: EMResult[Parameters] | None = None
     curve: dict[int, float] = {}
     for n_components in range(1, min(MAX_COMPONENTS, histogram.n_samples) + 1):
@@ -72,32 +71,33 @@ def select_n_components(
             starts = starting_points(
                 histogram,
                 n_components,
-                covariance_type=covariance_type,
+                family=family,
                 n_init=SHORT_RUNS,
                 random_state=random_state,
                 n_jobs=n_jobs,
-                **options,
             )
         else:
             starts = splits(best.parameters)
-        model = GaussianModel(histogram, n_components, covariance_type, n_jobs=1, **options)
-        best = _continue(model, starts, n_jobs)
+        best = _best_of(histogram, family, starts, n_jobs)
         curve[n_components] = icl(histogram, best.parameters, n_jobs=n_jobs)
     return min(curve, key=lambda n: curve[n]), curve
 
 
-def _continue(model: GaussianModel, starts: list[Parameters], n_jobs: int | None) -> EMResult[Parameters]:
+def _best_of(
+    histogram: Samples, family: Gaussian, starts: list[Parameters], n_jobs: int | None
+) -> EMResult[Parameters]:
     """Give every start a few EM steps and the best of them as many as they need; return the best."""
 
-    def run(start: Parameters, most: int = 1000) -> EMResult[Parameters]:
-        return run_em(model, start, tol=TOL, max_iter=most)
+    def first(start: Parameters) -> EMResult[Parameters]:
+        return run(histogram, family, start, tol=TOL, max_iter=SPLIT_STEPS, n_jobs=1)
 
-    with single_threaded_blas():
-        if len(starts) > FINALISTS:
-            tried = map_blocks(lambda start: run(start, SPLIT_STEPS), starts, n_jobs)
-            ranked = sorted(tried, key=lambda result: -result.lower_bound)
-            starts = [result.parameters for result in ranked[:FINALISTS]]
-        return max(map_blocks(run, starts, n_jobs), key=lambda result: result.lower_bound)
+    def last(start: EMResult[Parameters] | Parameters) -> EMResult[Parameters]:
+        parameters = start.parameters if isinstance(start, EMResult) else start
+        return run(histogram, family, parameters, tol=TOL, n_jobs=1)
+
+    heats = [Heat(first, FINALISTS, n_jobs=n_jobs)] if len(starts) > FINALISTS else []
+    finals = race(starts, [*heats, Heat(last, 1, n_jobs=n_jobs)])[-1]
+    return finals[leaders(finals, 1)[0]]
 
 
 def coarse_histogram(samples: Samples, random_state: int = 0) -> Samples:
@@ -136,8 +136,8 @@ def splits(parameters: Parameters) -> list[Parameters]:
         means[k] -= offset
         weights = np.append(parameters.weights, parameters.weights[k] / 2)
         weights[k] /= 2
-        covariances = parameters.covariances
-        if parameters.covariance_type != "tied":
-            covariances = np.concatenate([covariances, covariances[k : k + 1]])
+        covariances = parameters.type.taken(
+            parameters.covariances, np.append(np.arange(parameters.n_components), k)
+        )
         out.append(Parameters(weights, means, covariances, parameters.covariance_type))
     return out

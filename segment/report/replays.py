@@ -10,7 +10,7 @@ from segment.lab.four_gaussians import FourGaussians
 from segment.lab.mouse import Mouse
 from segment.lab.trace import Trace
 from segment.mixture.expectation import responsibilities
-from segment.mixture.parameters import Parameters
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.style import COLORS
 
 # The panel's units along its longer side; whole numbers keep the page small.

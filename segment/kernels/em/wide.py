@@ -17,6 +17,7 @@ float32 data is multiplied in float32 a block at a time; everything that is summ
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,9 @@ _LOG_NEGLIGIBLE = -52.0 * math.log(2.0)
 _SCRATCH = 1 << 20
 _HEADS = 1 << 16
 _FEWEST_ROWS = 64
+
+# Rows of a round where threads share one block.
+_ROUND = 8192
 
 
 @kernel(fastmath=_SUMS)
@@ -136,24 +140,33 @@ def posterior(log_density, sample_weight, shares):
 
 
 @kernel(fastmath=_SUMS)
-def weighted_differences(X, means, shares, out, starts):
-    """Rows sqrt(r) (x - mean, 1) of positive share r, component by component.
+def weighted_differences(X, mean, share, out):
+    """Write rows sqrt(r) (x - mean, 1) of positive share r; return how many.
 
-    X IN (n, D); means IN (K, D); shares IN (K, n); out OUT (<= K n, D + 1); starts OUT (K + 1,). With the
-    root itself in the last column, all three moments come out of one product.
+    X IN (n, D); mean IN (D,); share IN (n,); out OUT (>= n, D + 1). With the root itself in the last
+    column, all three moments come out of one product.
     """
     n, D = X.shape
     count = 0
-    for k in range(means.shape[0]):
-        starts[k] = count
-        for i in range(n):
-            if shares[k, i] > 0.0:
-                root = math.sqrt(shares[k, i])
-                for a in range(D):
-                    out[count, a] = root * (X[i, a] - means[k, a])
-                out[count, D] = root
-                count += 1
-    starts[means.shape[0]] = count
+    for i in range(n):
+        if share[i] > 0.0:
+            root = math.sqrt(share[i])
+            for a in range(D):
+                out[count, a] = root * (X[i, a] - mean[a])
+            out[count, D] = root
+            count += 1
+    return count
+
+
+@kernel
+def add_product(product, k, counts, first, second):
+    """Take a product of such rows apart. product IN (D + 1, D + 1); counts, first, second INOUT."""
+    D = product.shape[0] - 1
+    counts[k] += product[D, D]
+    for a in range(D):
+        first[k, a] += product[D, a]
+        for b in range(D):
+            second[k, a, b] += product[a, b]
 
 
 @kernel(fastmath=_SUMS)
@@ -168,14 +181,12 @@ def subtract_half_norms(Y, offset, out):
 
 
 class _Scratch:
-    """Arrays that the blocks of one chunk share."""
+    """Arrays that the steps of one thread share."""
 
     def __init__(self, size: int, K: int, D: int, h: int, dtype: np.dtype) -> None:
         self.heads = np.empty((max(_FEWEST_ROWS, _HEADS // (K * h)), K * h), dtype)
         self.tails = np.empty((K * size, D - h), dtype)
         self.gathered = np.empty((K * size, D), dtype)
-        self.weighted = np.empty((K * size, D + 1), dtype)
-        self.products = np.zeros((K, D + 1, D + 1), dtype)
         self.rows = np.empty(K * size, np.int64)
         self.starts = np.empty(K + 1, np.int64)
         self.candidate = np.empty(size, np.int64)
@@ -204,60 +215,103 @@ def _finish(block, tail_factors, offsets, scratch, bounds):
     finish_bounds(scratch.tails, offsets, scratch.rows, starts, bounds)
 
 
-def accumulate_full_wide(
-    X, sample_weight, log_scales, origin, means, head_factors, tail_factors, offsets, counts, first, second
-):
-    """Fused E-step and moments of one chunk, full covariances, many features.
+class Factors(NamedTuple):
+    """What the E-step multiplies rows with. Rows and means are taken about an origin near the data: the
+    products of a row and of a mean with the factors would cancel where the data lies far from zero.
 
-    Rows and means are taken about an origin near the data: the products of a row and of a mean with the
-    factors would cancel where the data lies far from zero.
+    Attributes
+    ----------
+    log_scales : (K,) float64
+        Log weight plus log normalizing constant; -inf for an empty component.
+    origin : (D,), dtype of the data
+    means : (K, D) float64
+        The means less the origin.
+    head, tail : (h, K h) and (K, D, D - h), dtype of the data
+        Columns of the transposed inverse Cholesky factors: the first h of all components side by side
+        (their other rows are zero), the rest component by component.
+    head_offsets, tail_offsets : (K, h) and (K, D - h) float64
+        These means times those factors.
+    """
+
+    log_scales: np.ndarray
+    origin: np.ndarray
+    means: np.ndarray
+    head: np.ndarray
+    tail: np.ndarray
+    head_offsets: np.ndarray
+    tail_offsets: np.ndarray
+
+
+def _shares(block, sample_weight, factors, scratch, shares):
+    """Write the weighted responsibilities of rows; return their log-likelihoods, one a step of `scratch`.
+
+    block IN (n, D), less the origin; sample_weight IN (n,); shares OUT (K, n).
+    """
+    K, size = len(factors.means), len(scratch.candidate)
+    log_likelihoods = []
+    for start in range(0, len(block), size):
+        rows = slice(start, start + size)
+        part = block[rows]
+        bounds, candidate = np.empty((K, len(part))), scratch.candidate[: len(part)]
+        _bound(part, factors.head, factors.head_offsets, factors.log_scales, scratch, bounds, candidate)
+        select_candidates(candidate, K, scratch.rows, scratch.starts)
+        _finish(part, factors.tail, factors.tail_offsets, scratch, bounds)
+        select_others(candidate, bounds, scratch.rows, scratch.starts)
+        _finish(part, factors.tail, factors.tail_offsets, scratch, bounds)
+        log_likelihoods.append(posterior(bounds, sample_weight[rows], shares[:, rows]))
+    return log_likelihoods
+
+
+def _cuts(n, size, parts):
+    """Cut n rows into at most so many runs of whole steps."""
+    run = -(-n // (size * parts)) * size
+    return [slice(start, min(start + run, n)) for start in range(0, n, run)]
+
+
+def accumulate_full_wide(X, sample_weight, factors, counts, first, second, together=None):
+    """Fused E-step and moments of one chunk, full covariances, many features.
 
     Parameters
     ----------
     X : IN (n, D) float32 or float64
     sample_weight : IN (n,) float64
-    log_scales : IN (K,) float64
-        Log weight plus log normalizing constant; -inf for an empty component.
-    origin : IN (D,), dtype of X
-    means : IN (K, D) float64
-        The means less the origin.
-    head_factors, tail_factors : IN (h, K h) and (K, D, D - h), dtype of X
-        Columns of the transposed inverse Cholesky factors: the first h of all components side by side
-        (their other rows are zero), the rest component by component.
-    offsets : IN (K, D) float64
-        These means times those factors.
+    factors : Factors
     counts, first, second : INOUT (K,), (K, D), (K, D, D) float64
         Gain the zeroth, first and second moments about the means (second: the whole matrices).
+    together : (int, callable), optional
+        Number of threads, and a `map` that uses them: they share the rows for the responsibilities and then
+        the components for the moments, so that these exist once. The rows of a round, and with them the last
+        bits, differ from those without it; the number of threads changes nothing.
 
     Returns
     -------
     float
         Weighted log-likelihood of the chunk.
     """
-    K, D = means.shape
-    h = head_factors.shape[0]
-    head_offsets, tail_offsets = np.ascontiguousarray(offsets[:, :h]), np.ascontiguousarray(offsets[:, h:])
+    K, D = factors.means.shape
     size = min(len(X), max(_FEWEST_ROWS, _SCRATCH // (K * D)))
-    scratch = _Scratch(size, K, D, h, X.dtype)
+    threads, apply = together or (1, map)
+    rows = size if together is None else max(size, _ROUND)
+    scratches = [_Scratch(size, K, D, len(factors.head), X.dtype) for _ in range(threads)]
     log_likelihood = 0.0
-    for start in range(0, len(X), size):
-        block = X[start : start + size] - origin
-        n = len(block)
-        bounds, shares = np.empty((K, n)), np.empty((K, n))
-        candidate = scratch.candidate[:n]
-        _bound(block, head_factors, head_offsets, log_scales, scratch, bounds, candidate)
-        select_candidates(candidate, K, scratch.rows, scratch.starts)
-        _finish(block, tail_factors, tail_offsets, scratch, bounds)
-        select_others(candidate, bounds, scratch.rows, scratch.starts)
-        _finish(block, tail_factors, tail_offsets, scratch, bounds)
-        log_likelihood += posterior(bounds, sample_weight[start : start + n], shares)
-        weighted_differences(block, means, shares, scratch.weighted, scratch.starts)
-        for k in range(K):
-            rows = scratch.weighted[scratch.starts[k] : scratch.starts[k + 1]]
-            np.dot(rows.T, rows, out=scratch.products[k])
-        counts += scratch.products[:, D, D]
-        first += scratch.products[:, D, :D]
-        second += scratch.products[:, :D, :D]
+    for start in range(0, len(X), rows):
+        block = X[start : start + rows] - factors.origin
+        weight = sample_weight[start : start + rows]
+        shares = np.empty((K, len(block)))
+
+        def share(task, block=block, weight=weight, shares=shares):
+            cut, scratch = task
+            return _shares(block[cut], weight[cut], factors, scratch, shares[:, cut])
+
+        def gather_moments(k, block=block, shares=shares):
+            weighted = np.empty((len(block), D + 1), X.dtype)
+            n = weighted_differences(block, factors.means[k], shares[k], weighted)
+            add_product(np.dot(weighted[:n].T, weighted[:n]), k, counts, first, second)
+
+        for found in apply(share, zip(_cuts(len(block), size, threads), scratches, strict=False)):
+            log_likelihood += sum(found)
+        for _ in apply(gather_moments, range(K)):
+            pass
     return log_likelihood
 
 

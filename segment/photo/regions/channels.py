@@ -13,8 +13,8 @@ import numpy as np
 
 from segment.kernels.image import gradients
 from segment.kernels.regions.merging import COLOR_BINS, TEXTURE_BINS
-from segment.mixture import Parameters, Samples, responsibilities, run_em, starting_points
-from segment.mixture.gaussian import GaussianModel
+from segment.mixture import Gaussian, Parameters, Samples, responsibilities, starting_points
+from segment.mixture.model import run
 from segment.parallel import map_blocks
 
 # Absolute variances added to the components: about the noise of a blurred Lab value, and of a derivative.
@@ -156,14 +156,12 @@ def _fitted(features: np.ndarray, n_components: int, noise: float, random_state:
     rng = np.random.default_rng(random_state)
     rows = np.sort(rng.permutation(len(X))[:_SAMPLED_PIXELS])
     samples = Samples.of(X[rows].astype(np.float64))
-    reg_covar = noise / (samples.variance.mean() or 1.0)
-    start = starting_points(
-        samples, min(n_components, len(rows)), method="kmeans", random_state=rng, reg_covar=reg_covar
-    )[0]
-    # The bare loop, not `fit_em`: a histogram needs no converged mixture, and in a flat image components are
-    # bound to coincide, so its warnings would say nothing (and cannot be silenced in one thread only).
-    model = GaussianModel(samples, start.n_components, "full", reg_covar=reg_covar, n_jobs=1)
-    return run_em(model, start, tol=1e-3, max_iter=_EM_STEPS, acceleration="squarem").parameters
+    family = Gaussian.of(samples, reg_covar=noise)
+    n_components = min(n_components, len(rows))
+    start = starting_points(samples, n_components, family=family, method="kmeans", random_state=rng)[0]
+    # The bare run, without warnings: a histogram needs no converged mixture, and in a flat image components
+    # are bound to coincide.
+    return run(samples, family, start, tol=1e-3, max_iter=_EM_STEPS, n_jobs=1).parameters
 
 
 def _posteriors(features: np.ndarray, mixture: Parameters, n_components: int) -> np.ndarray:

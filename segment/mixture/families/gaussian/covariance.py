@@ -1,8 +1,8 @@
-"""The four covariance types, each a class of one small interface.
+"""The four covariance types, each a class of one small interface: to add one, add a class and its table line.
 
 A type knows the shape of its covariances, how to estimate them from moments, and how to turn them into
 *factors*: inverse Cholesky factors, one a component, that the kernels multiply with. There are two
-families of factors, and of kernels: "full" (K, D, D), lower triangular, and "diag" (K, D).
+forms of factors, and of kernels: "full" (K, D, D), lower triangular, and "diag" (K, D).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from segment.errors import DataError
-from segment.mixture.moments import Moments, lower_triangle
+from segment.mixture.families.gaussian.moments import Moments, lower_triangle
 
 # Where reg_covar = 0 leaves a covariance singular in double precision, its eigenvalues, with each feature in
 # units of its own standard deviation, are raised to this: the smallest value that survives the rounding of a
@@ -25,11 +25,11 @@ SINGULAR = 1e-12
 class CovarianceType(ABC):
     """Interface of a covariance type, and what all types share.
 
-    Scatters are (K, D, D) or (K, D) by family: second moments about the new means, summed, not averaged.
+    Scatters are (K, D, D) or (K, D) by form: second moments about the new means, summed, not averaged.
     """
 
     name: ClassVar[str]
-    family: ClassVar[str]
+    form: ClassVar[str]
 
     @abstractmethod
     def shape(self, K: int, D: int) -> tuple[int, ...]:
@@ -45,7 +45,7 @@ class CovarianceType(ABC):
 
     @abstractmethod
     def spread(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
-        """Return one covariance a component, (K, D, D) or (K, D) by family."""
+        """Return one covariance a component, (K, D, D) or (K, D) by form."""
 
     @abstractmethod
     def scale(self, covariances: np.ndarray, factors: np.ndarray) -> np.ndarray:
@@ -57,7 +57,19 @@ class CovarianceType(ABC):
 
     @abstractmethod
     def factors(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
-        """Return the inverse Cholesky factors, (K, D, D) or (K, D) by family."""
+        """Return the inverse Cholesky factors, (K, D, D) or (K, D) by form."""
+
+    @abstractmethod
+    def taken(self, covariances: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """Return the covariances of the components that `order` names, some of them repeatedly."""
+
+    @abstractmethod
+    def free_cells(self, K: int, D: int) -> list[list[tuple[int, ...]]]:
+        """Return, for each free entry of the covariances, the cells that hold it."""
+
+    @abstractmethod
+    def compact(self, factors: np.ndarray) -> np.ndarray:
+        """Return factors in the shape of the covariances, transposed: C @ C.T is the precision."""
 
     @abstractmethod
     def pack(self, covariances: np.ndarray) -> np.ndarray:
@@ -92,13 +104,19 @@ class CovarianceType(ABC):
 
 
 class _Diagonal(CovarianceType):
-    family = "diag"
+    form = "diag"
 
     def regularize(self, covariances, reg, deviations):
         return np.maximum(covariances + reg, self.scale(np.full_like(covariances, SINGULAR), deviations))
 
     def factors(self, covariances, K, D):
         return 1.0 / np.sqrt(self.spread(covariances, K, D))
+
+    def taken(self, covariances, order):
+        return covariances[order]
+
+    def free_cells(self, K, D):
+        return [[cell] for cell in np.ndindex(*self.shape(K, D))]
 
     def pack(self, covariances):
         return np.log(covariances).ravel()
@@ -127,6 +145,9 @@ class Diag(_Diagonal):
     def scale(self, covariances, factors):
         return covariances * factors**2
 
+    def compact(self, factors):
+        return factors
+
 
 class Spherical(_Diagonal):
     """Each component has one variance for all its features: (K,)."""
@@ -149,9 +170,12 @@ class Spherical(_Diagonal):
         # The geometric mean: scaling by the reciprocals must undo it.
         return covariances * np.exp(2.0 * np.log(factors).mean())
 
+    def compact(self, factors):
+        return np.ascontiguousarray(factors[:, 0])
+
 
 class _Triangular(CovarianceType):
-    family = "full"
+    form = "full"
 
     def scale(self, covariances, factors):
         return covariances * np.outer(factors, factors)
@@ -210,6 +234,15 @@ class Full(_Triangular):
     def spread(self, covariances, K, D):
         return covariances
 
+    def taken(self, covariances, order):
+        return covariances[order]
+
+    def free_cells(self, K, D):
+        return [[(k, a, b), (k, b, a)] for k in range(K) for a in range(D) for b in range(a + 1)]
+
+    def compact(self, factors):
+        return np.ascontiguousarray(np.swapaxes(factors, 1, 2))
+
 
 class Tied(_Triangular):
     """All components share one covariance matrix: (D, D)."""
@@ -227,6 +260,15 @@ class Tied(_Triangular):
 
     def spread(self, covariances, K, D):
         return np.repeat(covariances[None], K, axis=0)
+
+    def taken(self, covariances, order):
+        return covariances
+
+    def free_cells(self, K, D):
+        return [[(a, b), (b, a)] for a in range(D) for b in range(a + 1)]
+
+    def compact(self, factors):
+        return np.ascontiguousarray(factors[0].T)
 
 
 COVARIANCE_TYPES: dict[str, CovarianceType] = {c.name: c for c in (Full(), Diag(), Tied(), Spherical())}

@@ -1,14 +1,24 @@
-"""Samples: rows of features, each standing for `sample_weight` copies of itself."""
+"""Samples in memory: rows of features, each standing for `sample_weight` copies of itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from segment.data.reduction import map_in_order, reduce_blocks
+from segment.data.source import Block
 from segment.errors import DataError
+from segment.parallel import block_ranges
+
+S = TypeVar("S")
+A = TypeVar("A")
+
+# Rows of a block where the work a row is small.
+_ROWS = 65536
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +70,11 @@ class Samples:
         """Number of columns."""
         return self.X.shape[1]
 
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64."""
+        return self.X.dtype
+
     @cached_property
     def total_weight(self) -> float:
         """Sum of the sample weights: the number of rows if each weight were spelled out."""
@@ -69,10 +84,11 @@ class Samples:
     def mean(self) -> np.ndarray:
         """Weighted mean of each feature, (n_features,) float64."""
         origin = self.X[0].astype(np.float64)
-        total = np.zeros(self.n_features)
-        for block, weight in self._blocks():
-            total += weight @ (block - origin)
-        return origin + total / self.total_weight
+
+        def difference(block: Block) -> np.ndarray:
+            return block.sample_weight @ (block.X - origin)
+
+        return origin + self.reduce(difference, rows=_ROWS) / self.total_weight
 
     @cached_property
     def variance(self) -> np.ndarray:
@@ -83,10 +99,13 @@ class Samples:
         DataError
             If it overflows.
         """
-        total = np.zeros(self.n_features)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for block, weight in self._blocks():
-                total += weight @ np.square(block - self.mean)
+        mean = self.mean
+
+        def squares(block: Block) -> np.ndarray:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return block.sample_weight @ np.square(block.X - mean)
+
+        total = self.reduce(squares, rows=_ROWS)
         if not np.isfinite(total).all():
             column = int(np.argmin(np.isfinite(total)))
             largest = np.abs(self.X[:, column]).max()
@@ -96,9 +115,21 @@ class Samples:
             )
         return total / self.total_weight
 
-    def _blocks(self, size: int = 65536) -> Any:
-        for start in range(0, self.n_samples, size):
-            yield self.X[start : start + size], self.sample_weight[start : start + size]
+    def reduce(self, function: Callable[[Block], S], *, rows: int, n_jobs: int | None = None) -> S:
+        """Apply `function` to blocks of `rows` rows, in threads; return the sum of what it returns."""
+        return reduce_blocks(
+            lambda cut: function(self._block(cut)), block_ranges(self.n_samples, rows), n_jobs
+        )
+
+    def map(self, function: Callable[[Block], A], *, rows: int, n_jobs: int | None = None) -> Iterator[A]:
+        """Apply `function` to blocks of `rows` rows, in threads; yield what it returns, in order."""
+        return map_in_order(
+            lambda cut: function(self._block(cut)), block_ranges(self.n_samples, rows), n_jobs
+        )
+
+    def _block(self, cut: tuple[int, int]) -> Block:
+        rows = slice(*cut)
+        return Block(self.X[rows], self.sample_weight[rows], cut[0])
 
     def subsample(self, size: int, rng: np.random.Generator) -> Samples:
         """Draw about `size` rows with probability proportional to weight (systematic resampling).

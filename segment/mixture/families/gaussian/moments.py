@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,31 @@ class Moments:
             self.second + other.second,
             self.log_likelihood + other.log_likelihood,
         )
+
+    def __iadd__(self, other: Moments) -> Moments:
+        for name in ("counts", "first", "second"):
+            mine = getattr(self, name)
+            np.add(mine, getattr(other, name), out=mine)
+        log_likelihood = self.log_likelihood + other.log_likelihood
+        return Moments(self.counts, self.first, self.second, log_likelihood)
+
+    def scaled(self, factor: float) -> Moments:
+        """Return the moments of `factor` times the weight."""
+        return Moments(
+            factor * self.counts, factor * self.first, factor * self.second, factor * self.log_likelihood
+        )
+
+    def about(self, old: Any, new: Any) -> Moments:
+        """Return moments about the means of `old` as moments about the means of `new`."""
+        shifts = new.means - old.means
+        first = self.first - self.counts[:, None] * shifts
+        if self.second.ndim == 2:
+            second = self.second - (self.first + first) * shifts
+        else:
+            cross = self.first[:, :, None] * shifts[:, None, :]
+            own = self.counts[:, None, None] * shifts[:, :, None] * shifts[:, None, :]
+            second = self.second - cross - cross.transpose(0, 2, 1) + own
+        return Moments(self.counts, first, second, self.log_likelihood)
 
     def shifts(self) -> np.ndarray:
         """Return how far the means move in the M-step, (K, D)."""

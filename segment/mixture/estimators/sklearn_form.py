@@ -7,26 +7,19 @@ from typing import Any
 import numpy as np
 
 from segment.errors import DataError
-from segment.mixture.covariance import CovarianceType
-from segment.mixture.parameters import Parameters
-
-_CHOLESKY_FORMS = {
-    "full": lambda factors: np.ascontiguousarray(np.swapaxes(factors, 1, 2)),
-    "tied": lambda factors: np.ascontiguousarray(factors[0].T),
-    "diag": lambda factors: factors,
-    "spherical": lambda factors: np.ascontiguousarray(factors[:, 0]),
-}
+from segment.mixture.families.gaussian.covariance import CovarianceType
+from segment.mixture.families.gaussian.parameters import Parameters
 
 
 def precisions_cholesky(parameters: Parameters) -> np.ndarray:
     """Return the upper triangular C with C @ C.T = precision (or 1 / standard deviation), shaped as it."""
-    return _CHOLESKY_FORMS[parameters.covariance_type](parameters.factors)
+    return parameters.type.compact(parameters.factors)
 
 
 def precisions(parameters: Parameters) -> np.ndarray:
     """Return the inverse covariances, shaped as the covariances."""
     root = precisions_cholesky(parameters)
-    return root**2 if parameters.type.family == "diag" else root @ np.swapaxes(root, -1, -2)
+    return root**2 if parameters.type.form == "diag" else root @ np.swapaxes(root, -1, -2)
 
 
 def _checked(given: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -73,7 +66,7 @@ def covariances_from_precisions(given: Any, kind: CovarianceType, K: int, D: int
         If the precisions have another shape, or are not symmetric and positive definite.
     """
     array = _checked(given, kind.shape(K, D), f"{kind.name} precision")
-    if kind.family == "diag":
+    if kind.form == "diag":
         if array.min() <= 0:
             raise DataError(f"'{kind.name} precision' should be positive, but got {array.min()}")
         return 1.0 / array

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from segment.archive import Field, read_archive, write_archive
-from segment.errors import DataError, ModelError
-from segment.mixture.covariance import CovarianceType, covariance_type_of
-
-_FIELDS = {
-    "weights": Field("f", 1),
-    "means": Field("f", 2),
-    "covariances": Field("f", None),
-    "covariance_type": Field("U", 0),
-}
-_CURE = "give one that --save model has written"
+from segment.archive import Field
+from segment.errors import DataError
+from segment.mixture.families.gaussian.covariance import CovarianceType, covariance_type_of
+from segment.mixture.families.saved import SavedParameters
 
 
 @dataclass(frozen=True, eq=False)
-class Parameters:
+class Parameters(SavedParameters):
     """Weights, means and covariances of a mixture of K Gaussians over D features.
 
     Attributes
@@ -40,6 +33,15 @@ class Parameters:
     means: np.ndarray
     covariances: np.ndarray
     covariance_type: str = "full"
+
+    fields = MappingProxyType(
+        {
+            "weights": Field("f", 1),
+            "means": Field("f", 2),
+            "covariances": Field("f", None),
+            "covariance_type": Field("U", 0),
+        }
+    )
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "covariances"):
@@ -109,30 +111,9 @@ class Parameters:
 
     def reordered(self, order: Any) -> Parameters:
         """Return the same mixture with component `order[k]` as number k."""
-        covariances = self.covariances if self.covariance_type == "tied" else self.covariances[order]
+        covariances = self.type.taken(self.covariances, order)
         return replace(self, weights=self.weights[order], means=self.means[order], covariances=covariances)
 
-    def save(self, path: str | os.PathLike[str], **extra: Any) -> None:
-        """Write the parameters, and arrays or texts that go with them, to an .npz file."""
-        write_archive(path, {name: getattr(self, name) for name in _FIELDS} | extra)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> tuple[Parameters, dict[str, np.ndarray]]:
-        """Read what `save` wrote: the parameters, and what went with them.
-
-        Raises
-        ------
-        ModelError
-            If the file is missing, damaged or no model, or its numbers are not those of a mixture.
-        """
-        found = read_archive(path, "model", _CURE, _FIELDS)
-        weights, means, covariances, name = (found.pop(field) for field in _FIELDS)
-        try:
-            if len(weights) == 0 or weights.min() < 0 or not np.isclose(weights.sum(), 1.0, atol=1e-6):
-                raise DataError("the weights must not be negative and must sum to 1")
-            parameters = cls(weights, means, covariances, str(name))
-            # An indefinite covariance would be found only when the model is used.
-            _ = parameters.factors
-        except DataError as error:
-            raise ModelError(f"{path}: not a model that this program wrote ({error}); {_CURE}") from error
-        return parameters, found
+    def check(self) -> None:
+        """Raise `DataError` if a covariance is not positive definite."""
+        _ = self.factors

@@ -1,0 +1,7 @@
+"""Where samples lie, and how a pass over them is cut, run in threads and added up."""
+
+from segment.data.reduction import reduce_tree
+from segment.data.samples import Samples, as_matrix
+from segment.data.source import Block, Source
+
+__all__ = ["Block", "Samples", "Source", "as_matrix", "reduce_tree"]

@@ -1,0 +1,26 @@
+"""The EM loop, and what goes with it: acceleration, stopping, results, uncertainty.
+
+It knows neither a family of densities nor where data lie: a `Model` brings an E-step and an M-step.
+"""
+
+from segment.em.acceleration import ACCELERATIONS, PlainSteps, Squarem, Stepping
+from segment.em.loop import run_em
+from segment.em.model import Chart, Expectation, Model
+from segment.em.result import EMResult, Repair
+from segment.em.stopping import SmallChange, SmallGain, Stopping
+
+__all__ = [
+    "ACCELERATIONS",
+    "Chart",
+    "EMResult",
+    "Expectation",
+    "Model",
+    "PlainSteps",
+    "Repair",
+    "SmallChange",
+    "SmallGain",
+    "Squarem",
+    "Stepping",
+    "Stopping",
+    "run_em",
+]

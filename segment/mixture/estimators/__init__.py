@@ -1,0 +1,1 @@
+"""The faces that a scikit-learn user knows: one module an estimator."""

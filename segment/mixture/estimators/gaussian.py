@@ -1,0 +1,215 @@
+"""The scikit-learn face of Gaussian mixtures: `GaussianMixture`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from segment.data.samples import Samples
+from segment.errors import DataError
+from segment.mixture.estimators.base import ConvergenceWarning, MixtureEstimator
+from segment.mixture.estimators.sklearn_form import (
+    checked_means,
+    checked_weights,
+    covariances_from_precisions,
+    precisions,
+    precisions_cholesky,
+)
+from segment.mixture.families.family import Family
+from segment.mixture.families.gaussian.covariance import COVARIANCE_TYPES, covariance_type_of
+from segment.mixture.families.gaussian.family import Gaussian
+from segment.mixture.families.gaussian.parameters import Parameters
+from segment.mixture.seeding import parameters_from_means
+
+__all__ = ["ConvergenceWarning", "GaussianMixture"]
+
+
+class GaussianMixture(MixtureEstimator):
+    """Gaussian mixture fitted by EM; takes the place of `sklearn.mixture.GaussianMixture`.
+
+    Constructor arguments, attributes, methods and errors are those of scikit-learn 1.9. What differs:
+    `fit` takes `sample_weight`; the start is a race of short runs by default; EM is accelerated;
+    ``lower_bounds_[-1]`` belongs to the fitted parameters, not to those of one step before; a collapsing
+    component is repaired and reported in `repairs_` where scikit-learn raises ValueError.
+
+    Parameters
+    ----------
+    n_components : int, default 1
+    covariance_type : {"full", "tied", "diag", "spherical"}
+    tol : float, default 1e-3
+        EM has converged when a step gains less than this per unit of sample weight (nats).
+    reg_covar : float, default 1e-6
+        Added to every variance, in the squared unit of the data. EM climbs the log-likelihood of data
+        blurred by that variance, so that it never falls; with ``reg_covar=0`` every step equals
+        scikit-learn's to rounding.
+    max_iter : int, default 100
+        Most EM steps. With 0 the start is kept.
+    n_init : int, default 1
+        Starts, each with its own random numbers; the best fit is kept.
+    init_params : {"short_runs", "kmeans", "k-means++", "random", "random_from_data"}
+        "short_runs" (the default here; scikit-learn's is "kmeans"): many random starts race on a subsample,
+        see `starting_points`. "random": random responsibilities. The others choose centers on standardized
+        features, and assign every sample to the nearest.
+    weights_init : (n_components,) array, optional
+    means_init : (n_components, n_features) array, optional
+        Starting means; weights and covariances that are not given are those of the samples nearest to each.
+    precisions_init : array, optional
+        Starting precisions, of the shape of `precisions_`.
+    random_state : int, RandomState or None
+    warm_start : bool, default False
+        Start from the last fit, if there is one.
+    verbose : int, default 0
+        1 prints the starts and every `verbose_interval`-th step; 2 also the lower bound and its change.
+    verbose_interval : int, default 10
+    n_jobs : int, optional
+        Threads (default: all cores). The result does not depend on it, bit for bit.
+    acceleration : {"squarem", None}
+        SQUAREM, or plain EM steps only.
+
+    Attributes
+    ----------
+    weights_ : (n_components,) ndarray
+        As all fitted arrays float32 for float32 data, else float64. What the estimator computes from them is
+        computed in float64, from the parameters before rounding.
+    means_ : (n_components, n_features) ndarray
+    covariances_ : ndarray
+        (K, D, D) "full", (D, D) "tied", (K, D) "diag", (K,) "spherical".
+    precisions_, precisions_cholesky_ : ndarray
+        Inverse covariances, and upper triangular C with C @ C.T = precision; shaped as `covariances_`.
+    converged_ : bool
+    n_iter_ : int
+        Accepted EM steps of the best fit.
+    lower_bound_ : float
+        Objective per unit of sample weight (nats) of the fitted parameters.
+    lower_bounds_ : (n_iter_,) float64 ndarray
+        That objective after each step.
+    repairs_ : tuple of str
+        What was repaired on the way, in words.
+    n_features_in_ : int
+    feature_names_in_ : (n_features_in_,) ndarray of str
+        Only if the data had names.
+
+    Examples
+    --------
+    >>> from segment import GaussianMixture
+    >>> mixture = GaussianMixture(2, random_state=0).fit([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> mixture.predict([[0, 0], [12, 3]])
+    array([0, 1])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **MixtureEstimator._parameter_constraints,
+        "covariance_type": [StrOptions(set(COVARIANCE_TYPES))],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", None],
+    }
+    _parameters_type = Parameters
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        covariance_type="full",
+        tol=1e-3,
+        reg_covar=1e-6,
+        max_iter=100,
+        n_init=1,
+        init_params="short_runs",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        verbose_interval=10,
+        n_jobs=None,
+        acceleration="squarem",
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.n_jobs = n_jobs
+        self.acceleration = acceleration
+
+    def _family(self, samples: Samples) -> Gaussian:
+        return Gaussian.of(samples, self.covariance_type, reg_covar=self.reg_covar)
+
+    def _starts(self, samples: Samples, family: Family[Any, Any], rng: np.random.Generator) -> list[Any]:
+        """Return starts by `init_params`, with what the user has given in place of what was found."""
+        K, D, kind = self.n_components, samples.n_features, covariance_type_of(self.covariance_type)
+        given: dict[str, Any] = {}
+        if self.weights_init is not None:
+            given["weights"] = checked_weights(self.weights_init, K)
+        if self.means_init is not None:
+            given["means"] = checked_means(self.means_init, K, D)
+        if self.precisions_init is not None:
+            given["covariances"] = covariances_from_precisions(self.precisions_init, kind, K, D)
+        if len(given) == 3:
+            return [Parameters(**given, covariance_type=kind.name)]
+        if "means" in given:
+            found = [parameters_from_means(samples, given["means"], family=family)]
+        else:
+            found = super()._starts(samples, family, rng)
+        return [replace(start, **given) for start in found]
+
+    def _set(self, parameters: Parameters, dtype: np.dtype) -> None:
+        self._dtype, self._exact = dtype, parameters
+        self.weights_ = parameters.weights.astype(dtype)
+        self.means_ = parameters.means.astype(dtype)
+        self.covariances_ = parameters.covariances.astype(dtype)
+        self.precisions_cholesky_ = precisions_cholesky(parameters).astype(dtype)
+        self.precisions_ = precisions(parameters).astype(dtype)
+        self._set_from = (self.weights_, self.means_, self.covariances_)
+
+    def _parameters(self) -> Parameters:
+        """Return the fitted parameters, or what someone has put in their place since."""
+        public = (self.weights_, self.means_, self.covariances_)
+        if hasattr(self, "_set_from") and all(a is b for a, b in zip(public, self._set_from, strict=True)):
+            return self._exact
+        return Parameters(*public, self.covariance_type)
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draw from the fitted mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+
+        Returns
+        -------
+        X : (n_samples, n_features) float64 ndarray
+        y : (n_samples,) int ndarray
+            The component that each sample was drawn from, in ascending order.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise DataError(
+                f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one sample."
+            )
+        parameters = self._parameters()
+        rng = check_random_state(self.random_state)
+        counts = rng.multinomial(n_samples, parameters.weights)
+        y = np.repeat(np.arange(parameters.n_components), counts)
+        X = rng.standard_normal((n_samples, parameters.n_features))
+        for k, covariance in enumerate(parameters.spread_covariances()):
+            X[y == k] = parameters.means[k] + X[y == k] @ np.linalg.cholesky(covariance).T
+        return X, y

@@ -1,0 +1,1 @@
+"""Gaussian components, with four types of covariance."""
