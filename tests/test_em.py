@@ -320,7 +320,7 @@ def test_a_run_continues_another():
         ({"reg_covar": -1.0}, "must not be negative"),
         ({"reg_covar": float("nan")}, "must not be negative"),
         ({"covariance_shrinkage": 1.5}, r"must lie in \[0, 1\]"),
-        ({"n_jobs": 0}, "n_jobs is 0; allowed are -1"),
+        ({"n_jobs": 0}, "n_jobs is 0; allowed are 1"),
     ],
 )
 def test_options_that_are_not_allowed(options, message):

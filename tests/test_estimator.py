@@ -155,7 +155,9 @@ def test_icl_charges_for_overlap(fitted):
 def test_float32_is_fitted_as_it_is(fitted):
     single = GaussianMixture(4, random_state=0).fit(X.astype(np.float32))
     assert np.allclose(np.sort(single.weights_), np.sort(fitted.weights_), atol=1e-3)
-    assert single.means_.dtype == np.float64
+    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+        assert getattr(single, name).dtype == np.float32, name
+        assert getattr(fitted, name).dtype == np.float64, name
     assert single.score(X.astype(np.float32)) == pytest.approx(fitted.score(X), abs=1e-4)
 
 
@@ -411,3 +413,57 @@ def test_parameters_set_by_hand_serve_for_prediction(fitted):
     by_hand.weights_, by_hand.means_ = fitted.weights_, fitted.means_
     by_hand.covariances_, by_hand.n_features_in_ = fitted.covariances_, 2
     assert np.array_equal(by_hand.predict(X), fitted.predict(X))
+
+
+def test_what_a_user_puts_in_the_place_of_a_fitted_array_counts(fitted):
+    single = clone(fitted).fit(X.astype(np.float32))
+    before = single.score(X)
+    single.means_ = single.means_ + 1.0
+    assert single.score(X) < before - 0.1
+    assert single.score(X + 1.0) == pytest.approx(before, abs=1e-5)
+
+
+def test_a_float32_fit_is_saved_as_exactly_as_it_is_computed(tmp_path):
+    single = GaussianMixture(4, random_state=0).fit(X.astype(np.float32))
+    single.save(tmp_path / "single.npz")
+    again = GaussianMixture.load(tmp_path / "single.npz")
+    assert again.means_.dtype == np.float32
+    assert np.array_equal(again.predict_proba(X), single.predict_proba(X))
+
+
+def test_the_number_of_parameters_has_scikit_learns_private_name(fitted):
+    theirs = sklearn.mixture.GaussianMixture(4, random_state=0).fit(X)
+    assert fitted._n_parameters() == theirs._n_parameters() == 23
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("weights", np.array([0.5, np.nan, 0.25, 0.25]), "weights holds NaN"),
+        ("weights", np.array([1.5, -0.5, 0.0, 0.0]), "must not be negative"),
+        ("weights", np.full(4, 0.5), "must sum to 1"),
+        ("means", np.zeros((3, 2)), "do not fit"),
+        ("means", np.zeros(4), "2 dimensions are needed"),
+        ("covariances", np.zeros((4, 2, 2)), "not positive"),
+        ("covariances", -np.stack([np.eye(2)] * 4), "not positive"),
+        ("covariance_type", np.array("oval"), "covariance_type is 'oval'"),
+        ("schema", np.array(99), "newer version"),
+        ("schema", np.array("one"), "not a model that GaussianMixture.save has written"),
+        ("settings", np.array("{"), "not a model that GaussianMixture.save has written"),
+        ("settings", np.array('{"colour": 3}'), "unexpected keyword"),
+        ("settings", np.array('{"n_components": -4}'), "n_components"),
+        ("settings", np.array('{"n_components": 3}'), "settings are not those of its parameters"),
+        ("fitted", np.array('{"n_iter_": "many"}'), "invalid literal"),
+        ("fitted", np.array('{"surprise_": 1}'), "surprise_"),
+        ("fitted", np.array("[1, 2]"), "not a model that GaussianMixture.save has written"),
+        ("fitted", np.array('{"n_features_in_": 7}'), "settings are not those of its parameters"),
+        ("dtype", np.array("complex"), "dtype"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(fitted, tmp_path, field, value, reason):
+    fitted.save(tmp_path / "good.npz")
+    with np.load(tmp_path / "good.npz") as data:
+        arrays = dict(data) | {field: value}
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ModelError, match=rf"bad\.npz: .*{reason}"):
+        GaussianMixture.load(tmp_path / "bad.npz")

@@ -7,7 +7,7 @@ import pytest
 from toys import TYPES, four_gaussians
 
 from segment.errors import CollapseWarning, ConvergenceWarning, DataError
-from segment.mixture import Parameters, Samples, assign, fit_em, fit_mixture, responsibilities
+from segment.mixture import Parameters, Samples, assign, fit_em, fit_mixture, responsibilities, score_samples
 
 rng = np.random.default_rng(0)
 
@@ -26,7 +26,7 @@ CASES = {
     "far from the origin": (rng.normal(size=(100, 2)) * 1e-3 + 1e9, 2),
     "units of 1e-8 and 1e8": (rng.normal(size=(200, 3)) * [1e-8, 1.0, 1e8], 2),
     "very large numbers": (rng.normal(size=(50, 2)) * 1e150, 2),
-    "very small numbers": (rng.normal(size=(50, 2)) * 1e-200, 2),
+    "small numbers": (rng.normal(size=(50, 2)) * 1e-130, 2),
     "float32": (np.full((50, 3), 0.1, np.float32), 2),
 }
 
@@ -61,7 +61,7 @@ def test_equal_rows_get_equal_labels_and_distinct_ones_distinct_labels():
     with pytest.warns(CollapseWarning, match="collapsed onto equal or nearly equal samples"):
         result = fit_mixture(Samples.of(X), K)
     assert sorted(np.bincount(assign(X, result.parameters))) == [10, 10, 10, 10]
-    assert "held at reg_covar" in result.repairs[0]
+    assert "held at reg_covar" in str(result.repairs[0])
 
 
 def test_more_components_than_distinct_rows_leaves_some_empty():
@@ -117,6 +117,52 @@ def test_reseeding_never_chooses_a_sample_of_weight_zero():
 def test_numbers_whose_squares_overflow_are_refused():
     with pytest.raises(DataError, match=r"the variance of column 1 overflows: it reaches 1e\+200"):
         fit_mixture(Samples.of([[0.0, 1e200], [1.0, -1e200], [2.0, 0.0]]), 1)
+
+
+@pytest.mark.parametrize("unit", [1e-160, 1e-200, [1.0, 1e-150]])
+def test_numbers_whose_squares_underflow_are_refused(unit):
+    X = np.random.default_rng(0).normal(size=(50, 2)) * unit
+    with pytest.raises(DataError, match=r"the variance of column [01] underflows .*smaller unit"):
+        fit_mixture(Samples.of(X), 2, reg_covar=0.0)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("unit", [1e-160, 1e-130, 1e130, [1e-100, 1.0, 1e100]])
+def test_an_absolute_regularization_holds_in_any_unit(covariance_type, unit):
+    """What is small beside it is flat; what is large beside it is fitted as if it were not there."""
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    X[:100] += 8.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)
+        result = fit_mixture(Samples.of(X * unit), 2, covariance_type=covariance_type, reg_covar=1e-6)
+    assert result.converged
+    assert np.allclose(responsibilities(X * unit, result.parameters).sum(axis=1), 1.0)
+    if np.max(unit) > 1e-6:
+        labels = assign(X * unit, result.parameters)
+        assert len({*labels[:100]}) == len({*labels[100:]}) == 1
+        assert labels[0] != labels[-1]
+
+
+@pytest.mark.parametrize("scale", [1e155, 1e160, 1e300, -1e308])
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_a_row_beyond_all_distances_belongs_to_the_nearest(covariance_type, scale):
+    parameters = Parameters(
+        np.array([0.5, 0.3, 0.2]),
+        np.zeros((3, 2)),
+        {
+            "full": np.array([1.0, 9.0, 4.0])[:, None, None] * np.eye(2),
+            "diag": np.array([1.0, 9.0, 4.0])[:, None] * np.ones(2),
+            "tied": np.eye(2),
+            "spherical": np.array([1.0, 9.0, 4.0]),
+        }[covariance_type],
+        covariance_type,
+    )
+    row = np.array([[scale, -scale]])
+    shares = responsibilities(row, parameters)[0]
+    expected = [0.0, 1.0, 0.0] if covariance_type != "tied" else [1 / 3] * 3
+    assert shares.tolist() == pytest.approx(expected)
+    assert assign(row, parameters)[0] == int(np.argmax(expected))
+    assert score_samples(row, parameters)[0] == -np.inf
 
 
 @pytest.mark.parametrize(

@@ -225,14 +225,18 @@ def _exponentiate(log_density, largest, n, total):
 
 
 @kernel(fastmath=_SUMS)
-def _normalize(sample_weight, start, n, largest, total):
-    """Return the block's log-likelihood; total INOUT becomes sample_weight / total."""
+def _log_likelihood(sample_weight, start, n, largest, total):
     log_likelihood = 0.0
     for i in range(n):
-        w = sample_weight[start + i]
-        log_likelihood += w * (largest[i] + _log(total[i]))
-        total[i] = w / total[i]
+        log_likelihood += sample_weight[start + i] * (largest[i] + _log(total[i]))
     return log_likelihood
+
+
+@kernel
+def _normalize(sample_weight, start, n, total):
+    """Turn totals into what shares are multiplied with: sample_weight / total. total INOUT."""
+    for i in range(n):
+        total[i] = sample_weight[start + i] / total[i]
 
 
 @kernel
@@ -298,23 +302,17 @@ def _moments_3(x0, x1, x2, n, mean, share, scale, k, counts, first, second):
     second[k, 2, 2] += g22
 
 
-@kernel(fastmath=_SUMS)
+@kernel
 def _multiply(share, scale, n, r):
-    total = 0.0
     for i in range(n):
-        v = share[i] * scale[i]
-        r[i] = v
-        total += v
-    return total
+        r[i] = share[i] * scale[i]
 
 
 @kernel(fastmath=_SUMS)
-def _weigh(r, d, n, y):
+def _total(r, n):
     total = 0.0
     for i in range(n):
-        v = r[i] * d[i]
-        y[i] = v
-        total += v
+        total += r[i]
     return total
 
 
@@ -330,11 +328,13 @@ def _dot(y, d, n):
 def _moments_full(x, n, mean, share, scale, d, y, k, counts, first, second):
     """Add one component's moments of a block. counts, first, second INOUT; d, y scratch."""
     D = mean.shape[0]
-    counts[k] += _multiply(share, scale, n, share)
+    _multiply(share, scale, n, share)
+    counts[k] += _total(share, n)
     for a in range(D):
         _difference(x[a], mean[a], n, d[a])
     for a in range(D):
-        first[k, a] += _weigh(share, d[a], n, y)
+        _multiply(share, d[a], n, y)
+        first[k, a] += _total(y, n)
         for b in range(a + 1):
             second[k, a, b] += _dot(y, d[b], n)
 
@@ -342,10 +342,12 @@ def _moments_full(x, n, mean, share, scale, d, y, k, counts, first, second):
 @kernel
 def _moments_diag(x, n, mean, share, scale, d, y, k, counts, first, second):
     """As `_moments_full`, for the diagonal only."""
-    counts[k] += _multiply(share, scale, n, share)
+    _multiply(share, scale, n, share)
+    counts[k] += _total(share, n)
     for a in range(mean.shape[0]):
         _difference(x[a], mean[a], n, d[0])
-        first[k, a] += _weigh(share, d[0], n, y)
+        _multiply(share, d[0], n, y)
+        first[k, a] += _total(y, n)
         second[k, a] += _dot(y, d[0], n)
 
 
@@ -383,7 +385,8 @@ def accumulate_full(X, sample_weight, log_scales, means, factors, counts, first,
         for k in range(K):
             _density_full(x, n, log_scales[k], means[k], factors[k], d, y, shares[k])
         _posterior(shares, n, largest, total)
-        log_likelihood += _normalize(sample_weight, start, n, largest, total)
+        log_likelihood += _log_likelihood(sample_weight, start, n, largest, total)
+        _normalize(sample_weight, start, n, total)
         for k in range(K):
             _moments_full(x, n, means[k], shares[k], total, d, y, k, counts, first, second)
     return log_likelihood
@@ -402,7 +405,8 @@ def accumulate_full_3(X, sample_weight, log_scales, means, factors, counts, firs
         for k in range(K):
             _density_3(x0, x1, x2, n, log_scales[k], means[k], factors[k], shares[k])
         _posterior(shares, n, largest, total)
-        log_likelihood += _normalize(sample_weight, start, n, largest, total)
+        log_likelihood += _log_likelihood(sample_weight, start, n, largest, total)
+        _normalize(sample_weight, start, n, total)
         for k in range(K):
             _moments_3(x0, x1, x2, n, means[k], shares[k], total, k, counts, first, second)
     return log_likelihood
@@ -421,7 +425,8 @@ def accumulate_diag(X, sample_weight, log_scales, means, factors, counts, first,
         for k in range(K):
             _density_diag(x, n, log_scales[k], means[k], factors[k], y, shares[k])
         _posterior(shares, n, largest, total)
-        log_likelihood += _normalize(sample_weight, start, n, largest, total)
+        log_likelihood += _log_likelihood(sample_weight, start, n, largest, total)
+        _normalize(sample_weight, start, n, total)
         for k in range(K):
             _moments_diag(x, n, means[k], shares[k], total, d, y, k, counts, first, second)
     return log_likelihood

@@ -309,7 +309,9 @@ def accumulate_full_wide(X, sample_weight, factors, counts, first, second, toget
             add_product(np.dot(weighted[:n].T, weighted[:n]), k, counts, first, second)
 
         for found in apply(share, zip(_cuts(len(block), size, threads), scratches, strict=False)):
-            log_likelihood += sum(found)
+            # One by one: a sum for each thread would add them in another order.
+            for value in found:
+                log_likelihood += value
         for _ in apply(gather_moments, range(K)):
             pass
     return log_likelihood

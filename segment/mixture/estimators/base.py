@@ -395,7 +395,10 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
                 )
             mixture = cls(**json.loads(str(found["settings"])))
             mixture._validate_params()
-            mixture._set(parameters, np.dtype(str(found.get("dtype", "float64"))))
+            dtype = np.dtype(str(found.get("dtype", "float64")))
+            if dtype not in (np.float32, np.float64):
+                raise ValueError(f"dtype is {dtype}")
+            mixture._set(parameters, dtype)
             for name, value in json.loads(str(found["fitted"])).items():
                 setattr(mixture, name, _SAVED[name](value))
             fits = mixture.n_features_in_ == parameters.n_features
