@@ -193,10 +193,10 @@ def test_moths_information_is_the_second_derivative():
 
 
 def test_moths_can_be_accelerated():
-    from segment.mixture import run_em
+    from segment.em import SmallGain, run_em
 
     model = moths.AlleleModel(moths.COUNTS)
-    fast = run_em(model, np.full(3, 1 / 3), tol=1e-14)
+    fast = run_em(model, np.full(3, 1 / 3), stopping=SmallGain(1e-14))
     assert np.allclose(fast.parameters, outcome("peppered-moths").trace.last, atol=1e-7)
 
 

@@ -234,7 +234,7 @@ def test_models_that_do_not_fit_are_refused(tmp_path):
         ({"color_space": "cmyk"}, DataError, "lab, luv, oklab, rgb, linear"),
         ({"smooth": "much"}, DataError, "none, light, strong"),
         ({"n_components": 2, "n_init": 0}, DataError, "n_init is 0"),
-        ({"reg_covar": -1.0}, DataError, "reg_covar"),
+        ({"relative_reg": -1.0}, DataError, "relative_reg"),
         ({"n_jobs": 0}, DataError, "n_jobs is 0"),
         ({"sample_weight": np.ones((2, 2))}, ImageError, r"shape \(2, 2\)"),
         ({"sample_weight": -np.ones(IMAGE.shape[:2])}, ImageError, "negative"),

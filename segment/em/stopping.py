@@ -44,9 +44,11 @@ class SmallGain(Stopping):
     """A step that gains less than `tol` is convergence; a fall never is."""
 
     def is_converged(self, gain: float) -> bool:
+        """Tell whether a plain EM step that gained so much ends the run."""
         return gain < self.tol
 
     def is_fall(self, gain: float, rounding: float) -> bool:
+        """Tell whether a gain is a fall that `rounding` does not explain."""
         return gain < -rounding
 
 
@@ -55,7 +57,9 @@ class SmallChange(Stopping):
     """A change below `tol` either way is convergence: for steps that maximize no likelihood."""
 
     def is_converged(self, gain: float) -> bool:
+        """Tell whether a plain EM step that changed so much ends the run."""
         return abs(gain) < self.tol
 
     def is_fall(self, gain: float, rounding: float) -> bool:
+        """Return False: such steps may fall."""
         return False

@@ -53,6 +53,7 @@ class Gaussian(Family[Parameters, Moments]):
 
     @classmethod
     def plain(cls, parameters: Parameters) -> Self:
+        """Return the family of given parameters, without regularization: for densities."""
         return cls(parameters.type)
 
     @classmethod
@@ -98,6 +99,7 @@ class Gaussian(Family[Parameters, Moments]):
         return cls(kind, reg, covariance_shrinkage, source.mean, np.sqrt(np.where(scale > 0, scale, average)))
 
     def prepare(self, parameters: Parameters, dtype: np.dtype) -> PreparedGaussians:
+        """Make parameters ready for a pass over samples of a dtype."""
         if parameters.type is not self.type:
             raise DataError(
                 f"the parameters are of covariance_type {parameters.covariance_type!r}, the family of "
@@ -107,6 +109,7 @@ class Gaussian(Family[Parameters, Moments]):
         return engine.prepare(parameters, np.dtype(dtype), self.reg_covar)
 
     def rounding(self, n_features: int, dtype: np.dtype) -> float:
+        """Return the share of the objective that rounding may take away."""
         return engine_of(self.type.form, n_features).rounding(dtype)
 
     @property
@@ -118,6 +121,7 @@ class Gaussian(Family[Parameters, Moments]):
         return self.shrinkage == 0
 
     def chart(self, n_components: int) -> GaussianChart:
+        """Return the vector form of the parameters of so many components."""
         mean, deviations = self._units()
         return GaussianChart(self.type, n_components, mean, deviations)
 
@@ -156,6 +160,7 @@ class Gaussian(Family[Parameters, Moments]):
         return self.maximize(moments, start)
 
     def reseeded(self, parameters: Parameters, components: np.ndarray, rows: np.ndarray) -> Parameters:
+        """Return parameters with the means of the given components at the given rows."""
         means = parameters.means.copy()
         means[components] = rows
         return replace(parameters, means=means)
