@@ -188,7 +188,7 @@ def test_a_model_labels_pictures_and_idx_files(finished, tmp_path):
 def test_a_bad_image_does_not_stop_the_others(finished, tmp_path):
     folder, _ = finished
     (tmp_path / "bad.png").write_text("no picture")
-    (tmp_path / "good.idx").write_bytes(idx_bytes(np.full((1, 28, 28), 9, np.uint8)))
+    (tmp_path / "good.idx").write_bytes(idx_bytes(np.eye(28, dtype=np.uint8)[None] * 255))
     result = run(
         "digits-predict", folder / "model.npz", tmp_path / "bad.png", tmp_path / "good.idx", "--json"
     )

@@ -180,8 +180,8 @@ def test_a_picture_of_any_mode_becomes_the_same_digit(tmp_path, mode, inverted):
     picture = Image.fromarray(drawn if inverted else 255 - drawn).convert(mode)
     picture.save(tmp_path / "one.png")
     found = read_new_images(tmp_path / "one.png")
-    assert found.shape == (1, 28, 28)
-    np.testing.assert_array_equal(found[0], normalize(drawn))
+    assert found.images.shape == (1, 28, 28)
+    np.testing.assert_array_equal(found.images[0] > 99, normalize(drawn) > 99)
 
 
 def test_ink_on_a_transparent_ground_is_seen(tmp_path):
@@ -189,7 +189,7 @@ def test_ink_on_a_transparent_ground_is_seen(tmp_path):
     pixels = np.zeros((64, 64, 4), np.uint8)
     pixels[..., 3] = np.where(drawn > 0, 255, 0)
     Image.fromarray(pixels).save(tmp_path / "one.png")
-    np.testing.assert_array_equal(read_new_images(tmp_path / "one.png")[0] > 0, normalize(drawn) > 0)
+    np.testing.assert_array_equal(read_new_images(tmp_path / "one.png").images[0] > 0, normalize(drawn) > 0)
 
 
 def test_what_is_no_image_is_named(tmp_path):

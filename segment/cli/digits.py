@@ -205,7 +205,8 @@ def _matched(summary: dict[str, Any]) -> list[str]:
 def predict(model: Path, images: tuple[Path, ...], jobs: int, as_json: bool, quiet: bool) -> None:
     """Label new digits (PNG and other images, IDX files) with a MODEL that --save-model wrote.
 
-    A line an image on stdout: file, number in the file, matched digit, cluster, probability.
+    A line a digit on stdout: file, number in the file, matched digit, cluster, probability. A sheet is cut
+    into its digits, in rows from left to right; every page of a file is read.
     """
     from segment.digits.model import load_model
     from segment.digits.new_images import read_new_images
@@ -215,15 +216,20 @@ def predict(model: Path, images: tuple[Path, ...], jobs: int, as_json: bool, qui
     failed = 0
     for path in images:
         try:
-            clusters, probabilities = fitted.predict(read_new_images(path), jobs)
+            new = read_new_images(path)
+            clusters, probabilities = fitted.predict(new.images, jobs)
         except SegmentError as error:
             say_error(error)
             failed += 1
             continue
+        if not quiet and new.is_cut:
+            pages = f" on {new.n_pages} pages" if new.n_pages > 1 else ""
+            say(f"{path}: a sheet of {len(new.images)} digits{pages}, read in rows from left to right")
         rows += [
             {
                 "file": path,
                 "index": i,
+                "page": int(new.pages[i]),
                 "digit": None if digit < 0 else int(digit),
                 "cluster": int(cluster),
                 "probability": round(float(probability), 6),
