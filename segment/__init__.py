@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         segment_photo,
         segment_regions,
     )
+    from segment.video import Background
 
 # Public name -> the room that defines it.
 _HOME = {
+    "Background": "segment.video",
     "EMResult": "segment.mixture",
     "GaussianMixture": "segment.mixture",
     "Parameters": "segment.mixture",
@@ -40,6 +42,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Background",
     "EMResult",
     "GaussianMixture",
     "Parameters",

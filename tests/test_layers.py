@@ -13,7 +13,8 @@ PACKAGE = ROOT / "segment"
 
 # Each room may import the rooms before it; two of one level never import each other. Leaf rooms serve all but
 # the kernels, and import only leaf rooms.
-LEVELS = [{"kernels"}, {"em", "data"}, {"mixture"}, {"photo", "digits"}, {"lab"}, {"report"}, {"cli"}]
+APPLICATIONS = {"photo", "digits", "video"}
+LEVELS = [{"kernels"}, {"em", "data"}, {"mixture"}, APPLICATIONS, {"lab"}, {"report"}, {"cli"}]
 LEAVES = {"_version", "archive", "datasets", "errors", "memory", "output", "parallel", "stopwatch", "style"}
 # The face of the package and the entry point stand above everything.
 TOPS = {"", "__main__"}
@@ -161,7 +162,7 @@ def test_no_pyplot():
 
 def _public_callables():
     """Yield what the rooms export, and the public methods of exported classes."""
-    for room in ("segment", "segment.mixture", "segment.photo", "segment.digits"):
+    for room in ("segment", "segment.mixture", "segment.photo", "segment.digits", "segment.video"):
         module = importlib.import_module(room)
         for name in getattr(module, "__all__", ()):
             value = getattr(module, name)
