@@ -17,6 +17,10 @@ class ImageError(SegmentError, ValueError):
     """A file or array that is not a photo this program can read or segment."""
 
 
+class VideoError(SegmentError, ValueError):
+    """A clip, image sequence or camera that this program cannot read."""
+
+
 class DatasetError(SegmentError, ValueError):
     """A data set that is missing, damaged or not what its name says."""
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 import segment
 from segment.errors import DataError, ImageError, ModelError
 from segment.video import Background
-from segment.video.background import _FIXED, _QUORUM
+from segment.video.background import _EARLY, _FIXED, _QUORUM, _SLOWER
 from segment.video.rendered import HEIGHT, HISTORY, KINDS, LEAVES, QUIET, STOPS, WIDTH, Clip
 from segment.video.scores import Score
 
@@ -42,7 +42,8 @@ class Naive:
         self.t += 1
         verdicts = np.zeros(frame.shape[:2], int)
         for at in self.pixels:
-            rate = 1 / min(2 * self.t, self.history) * (_FIXED["slower"] if self.inside[at] else 1)
+            slower = self.inside[at] and self.t > self.history // _EARLY
+            rate = 1 / min(2 * self.t, self.history) * (_SLOWER if slower else 1)
             verdicts[at] = self.pixel(at, self.color(frame[at]), rate)
         flickers = ((verdicts == 1) != self.moving) & ~self.inside
         changed = self.thresholds * np.where(flickers, _FIXED["rise"], _FIXED["fall"])

@@ -22,8 +22,6 @@ SHARE = 0.75
 
 # Numbers of the update; docs/decisions/video.md says how they were found.
 _FIXED = {
-    # A still object reaches a weight of 1 - SHARE, and so the background, after `history` frames.
-    "slower": -math.log(SHARE),
     "prior": 0.05,
     "match": 8.0,
     "share": SHARE,
@@ -35,6 +33,10 @@ _FIXED = {
     "rise": 1.1,
     "fall": 0.999,
 }
+# Under an object learning is slower, so that a still one reaches a weight of 1 - SHARE, and with it the
+# background, after `history` frames; but not in the first fifth of it, when an object may be but the ghost of
+# one in the first frame.
+_SLOWER, _EARLY = -math.log(SHARE), 5
 # How dark a shadow may be; 1 knows no shadow.
 _DARKEST = 0.5
 # A threshold grows to so many times the least one.
@@ -324,6 +326,7 @@ class Background:
         numbers = dict(_FIXED, gain=self._find_gain(frame) if self.gain else 1.0)
         if rate is None:
             numbers["rate"] = 1 / min(2 * self.n_frames, self.history)
+            numbers["slower"] = _SLOWER if self.n_frames > self.history // _EARLY else 1.0
         else:
             numbers |= {"rate": rate, "slower": 1.0}
         if rate == 0:
