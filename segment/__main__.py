@@ -1,37 +1,59 @@
 """`python -m segment` and the console command."""
 
-import codecs
+import io
 import os
+import signal
 import sys
 
-from segment.cli import main as cli
-from segment.parallel import ONE_THREAD
-
-
-def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """Replace what an encoding lacks by \\uXXXX, which JSON reads as the same character."""
-    assert isinstance(error, UnicodeEncodeError)
-    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2)), error.end
-
-
-def _print_any_name() -> None:
-    """Let file names of any characters be printed, whatever the locale."""
-    codecs.register_error("segment", _escaped)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="segment")
+EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line under its own name, whatever the interpreter calls it."""
+    # An exception, so that half-written files are removed on the way out.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:
+            signal.signal(getattr(signal, name), _end)
+    try:
+        code = _run()
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    finally:
+        # What is left is the interpreter's own end, which has nothing to say.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
+def _run() -> int:
+    """Run the command; return its exit code. All imports are here, where an interrupt is caught."""
+    from segment.parallel import ONE_THREAD
+
     # Before anything imports NumPy; worker processes inherit it.
     os.environ.update(ONE_THREAD)
-    _print_any_name()
+
+    import click
+
+    from segment.cli import main as cli
+    from segment.cli.common import say, say_interrupted
+    from segment.cli.streams import guard_streams
+
+    guard_streams()
     try:
-        cli(prog_name="segment")
-    except KeyboardInterrupt:
-        sys.exit(130)
+        return cli.main(prog_name="segment", standalone_mode=False) or 0
+    except click.ClickException as error:
+        text = io.StringIO()
+        error.show(text)
+        for line in text.getvalue().splitlines():
+            say(line.expandtabs(4))
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say_interrupted()
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -105,9 +105,9 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def json_text(value: Any, indent: int | None = 2) -> str:
+def json_text(value: Any, indent: int | None = 2, *, ensure_ascii: bool = False) -> str:
     """Serialize `value` as strict JSON (no NaN), in the order given; lone surrogates are escaped."""
-    text = json.dumps(to_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(to_plain(value), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
     return _SURROGATE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 

@@ -343,9 +343,6 @@ def test_names_of_any_bytes_go_through_with_every_kind_of_text(place):
 def test_any_name_can_be_printed_under_any_locale(place, encoding):
     unset = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCELOCALE": "0"}
     environment = os.environ | unset | {"PYTHONIOENCODING": encoding}
-    code = "from segment.__main__ import _print_any_name as f; f(); print('\\xfc\\U0001f600\\udce9')"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert json.loads(f'"{done.stdout.decode(encoding).strip()}"') == "\xfc\U0001f600\udce9"
     name = "fehlt \xfc.png".encode()
     command = [sys.executable, "-m", "segment", "photo", name]
     done = subprocess.run(command, env=environment, capture_output=True, check=False)

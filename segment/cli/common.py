@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -52,31 +51,44 @@ def _clear_line() -> Iterator[None]:
         yield
 
 
-def say(text: str = "") -> None:
-    """Print to stderr: stdout carries only what was asked for by --json."""
-    with _clear_line():
-        click.echo(text, err=True)
-
-
-def print_json(value: Any) -> None:
-    """Print a value on stdout as JSON, in one line."""
-    with _clear_line():
-        click.echo(json_text(value, indent=None))
-
-
 def printable(text: object) -> str:
     """Return a text with what would move the cursor or color the terminal escaped, as in names."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def say(text: object = "") -> None:
+    """Print one line to stderr: stdout carries only what was asked for."""
+    with _clear_line():
+        click.echo(printable(text), err=True)
+
+
+def print_line(text: object) -> None:
+    """Print one line of what was asked for on stdout."""
+    with _clear_line():
+        click.echo(printable(text))
+
+
+def print_json(value: Any, indent: int | None = None) -> None:
+    """Print a value on stdout as JSON, in ASCII: no locale can spoil it."""
+    with _clear_line():
+        click.echo(json_text(value, indent, ensure_ascii=True))
+
+
 def say_error(text: object) -> None:
     """Print one error line on stderr."""
-    say(f"segment: error: {printable(text)}")
+    say(f"segment: error: {text}")
 
 
 def say_warning(text: object) -> None:
     """Print one warning line on stderr."""
-    say(f"segment: warning: {printable(text)}")
+    say(f"segment: warning: {text}")
+
+
+def say_interrupted() -> None:
+    """Print what became of an interrupted run, below the terminal's own ^C."""
+    if sys.stderr.isatty():
+        say()
+    say("segment: interrupted; what was finished is kept, nothing is half-written")
 
 
 def reports_errors(function: Callable[P, R]) -> Callable[P, R]:
@@ -97,12 +109,8 @@ def reports_errors(function: Callable[P, R]) -> Callable[P, R]:
             say_error("out of memory; try a smaller input, fewer components or --limit")
             sys.exit(EXIT_FAILED)
         except KeyboardInterrupt:
-            say("\nsegment: interrupted; what was finished is kept, nothing is half-written")
+            say_interrupted()
             sys.exit(EXIT_INTERRUPTED)
-        except BrokenPipeError:
-            # The reader of stdout has gone (`| head`): not an error, and nothing more can be said.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
 
     return wrapper
 

@@ -6,9 +6,16 @@ import sys
 
 import click
 
-from segment.cli.common import EXIT_FAILED, reports_errors, say, say_error, shared_options
+from segment.cli.common import (
+    EXIT_FAILED,
+    print_json,
+    print_line,
+    reports_errors,
+    say,
+    say_error,
+    shared_options,
+)
 from segment.datasets import DATASETS, data_folder, dataset_folder, fetch, is_present, verify
-from segment.output import json_text
 
 _name = click.argument("name", type=click.Choice(list(DATASETS)))
 
@@ -36,11 +43,11 @@ def list_command(as_json: bool) -> None:
         for item in DATASETS.values()
     ]
     if as_json:
-        click.echo(json_text(rows))
+        print_json(rows, indent=2)
         return
-    click.echo(f"folder: {data_folder()}")
+    print_line(f"folder: {data_folder()}")
     for row in rows:
-        click.echo(f"{row['name']:<14} {'present' if row['present'] else 'absent':<8} {row['title']}")
+        print_line(f"{row['name']:<14} {'present' if row['present'] else 'absent':<8} {row['title']}")
 
 
 @datasets.command("fetch")
@@ -65,7 +72,7 @@ def verify_command(name: str, quiet: bool) -> None:
         if not check.ok:
             say_error(f"{check.path} {check.message}")
         elif not quiet:
-            click.echo(f"{check.path}: {check.message}")
+            print_line(f"{check.path}: {check.message}")
     if not all(check.ok for check in checks):
         say(f"try: segment datasets fetch {name}")
         sys.exit(EXIT_FAILED)

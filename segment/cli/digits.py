@@ -12,14 +12,16 @@ import click
 from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
+    live_line,
     output_option,
+    print_json,
+    print_line,
     reports_errors,
     say,
     say_error,
     shared_options,
 )
 from segment.errors import OutputError, SegmentError
-from segment.output import json_text
 
 FEATURES = ("scattering", "deskew", "pixels")
 _count = click.IntRange(min=1)
@@ -32,15 +34,14 @@ class Stages:
         self.quiet = quiet
         self.seconds: dict[str, float] = {}
         self._name, self._begun = "", time.perf_counter()
-        self._live = not quiet and sys.stderr.isatty()
 
     def __call__(self, name: str, share: float = 0.0) -> None:
         """Note that stage `name` has begun, or that `share` of it is done."""
         if name != self._name:
             self.end()
             self._name, self._begun = name, time.perf_counter()
-        if self._live:
-            click.echo(f"\r{name} {share:4.0%} ...", err=True, nl=False)
+        if not self.quiet:
+            live_line.show(f"{name} {share:4.0%} ...")
 
     def end(self) -> None:
         """Note that the last stage has ended."""
@@ -49,7 +50,7 @@ class Stages:
         taken = time.perf_counter() - self._begun
         self.seconds[self._name] = round(taken, 2)
         if not self.quiet:
-            say(f"{chr(13) if self._live else ''}{self._name:<12} {taken:6.1f} s    ")
+            say(f"{self._name:<12} {taken:6.1f} s")
         self._name = ""
 
 
@@ -163,7 +164,7 @@ def digits(**options: Any) -> None:
     if not quiet:
         _say_summary(summary, output, options["verbose"])
     if options["as_json"]:
-        click.echo(json_text(summary))
+        print_json(summary, indent=2)
 
 
 def _refuse_overwriting(paths: list[Path], force: bool) -> None:
@@ -239,11 +240,11 @@ def predict(model: Path, images: tuple[Path, ...], jobs: int, as_json: bool, qui
             )
         ]
     if as_json:
-        click.echo(json_text(rows))
+        print_json(rows, indent=2)
     elif not quiet:
         for row in rows:
             digit = "unmatched" if row["digit"] is None else row["digit"]
-            click.echo(
+            print_line(
                 f"{row['file']} [{row['index']}]: {digit} (cluster {row['cluster']}, "
                 f"probability {row['probability']:.3f})"
             )

@@ -14,6 +14,8 @@ from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
     output_option,
+    print_json,
+    print_line,
     reports_errors,
     say,
     say_error,
@@ -22,7 +24,6 @@ from segment.cli.common import (
 )
 from segment.errors import SegmentError
 from segment.lab import EXPERIMENTS, Experiment, experiments
-from segment.output import json_text
 
 
 def parse_formats(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ def lab(
         summaries[experiment.name] = summary
         surprises += not summary["passed"]
     if as_json:
-        click.echo(json_text(summaries))
+        print_json(summaries, indent=2)
     if failures == len(chosen):
         sys.exit(EXIT_FAILED)
     if failures or surprises:
@@ -88,14 +89,13 @@ def lab(
 
 def _list(as_json: bool) -> None:
     if as_json:
-        click.echo(
-            json_text(
-                [{"name": e.name, "title": e.title, "question": e.question} for e in EXPERIMENTS.values()]
-            )
+        print_json(
+            [{"name": e.name, "title": e.title, "question": e.question} for e in EXPERIMENTS.values()],
+            indent=2,
         )
         return
     for found in EXPERIMENTS.values():
-        click.echo(f"{found.name:<18} {found.question}")
+        print_line(f"{found.name:<18} {found.question}")
 
 
 def _run(
@@ -120,7 +120,8 @@ def _run(
         for finding in outcome.findings:
             say(f"  {finding}")
         taken = time.perf_counter() - begun
-        say(f"  {len(paths)} files in {output} ({taken:.1f} s)\n")
+        say(f"  {len(paths)} files in {output} ({taken:.1f} s)")
+        say()
     return {
         "passed": outcome.passed,
         "checks": [check._asdict() for check in outcome.checks],

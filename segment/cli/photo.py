@@ -20,7 +20,6 @@ from segment.cli.common import (
     live_line,
     output_option,
     print_json,
-    printable,
     progress,
     reports_errors,
     say,
@@ -311,7 +310,7 @@ def _run(job: Job, plan: Plan) -> None:
     is_same = earlier is not None and plan.skip_existing and job.is_done(earlier, plan.options)
     if earlier is not None and is_same and has_outputs(earlier, job.stem, plan.kinds):
         if not plan.quiet:
-            say(f"{printable(job.source)}: done already")
+            say(f"{job.source}: done already")
         return
     existing = existing_outputs(job.stem, plan.kinds)
     if existing and not plan.force and not is_same:
@@ -381,14 +380,14 @@ def _tell(segmentation: Segmentation, facts: dict[str, Any], plan: Plan) -> None
     more = f", and {len(colors) - TOLD_COLORS} more" if len(colors) > TOLD_COLORS else ""
     palette = f": {', '.join(colors[:TOLD_COLORS])}{more}" if "palette" in plan.kinds else ""
     say(
-        f"{printable(facts['input'])}: {facts['width']} x {facts['height']}, {segmentation.found()}, "
-        f"{facts['seconds']['total']:.2f} s, {len(facts['outputs'])} files in {printable(plan.output)}"
+        f"{facts['input']}: {facts['width']} x {facts['height']}, {segmentation.found()}, "
+        f"{facts['seconds']['total']:.2f} s, {len(facts['outputs'])} files in {plan.output}"
         f"{palette}"
     )
     if not plan.verbose:
         return
     say(f"  {segmentation.how()}")
-    say("  " + ", ".join(f"{name} {printable(value)}" for name, value in facts["reader"].items()))
+    say("  " + ", ".join(f"{name} {value}" for name, value in facts["reader"].items()))
     say("  " + ", ".join(f"{name} {value:.2f} s" for name, value in facts["seconds"].items()))
     for text in [*colors, *facts["warnings"], *facts["outputs"]]:
-        say(f"  {printable(text)}")
+        say(f"  {text}")

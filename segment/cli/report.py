@@ -12,13 +12,13 @@ from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
     output_option,
+    print_json,
     reports_errors,
     say,
     say_error,
     say_warning,
     shared_options,
 )
-from segment.output import json_text
 from segment.parallel import resolve_n_jobs
 
 if TYPE_CHECKING:
@@ -92,14 +92,13 @@ def report(
     if not quiet:
         say(f"{written.page} ({written.page.stat().st_size / 1e6:.1f} MB)")
     if as_json:
-        click.echo(
-            json_text(
-                {
-                    section.name: {"error": section.error, "problems": section.problems} | section.record
-                    for section in written.sections
-                }
-                | {"page": written.page}
-            )
+        print_json(
+            {
+                section.name: {"error": section.error, "problems": section.problems} | section.record
+                for section in written.sections
+            }
+            | {"page": written.page},
+            indent=2,
         )
     if sum(section.error is not None for section in written.sections) == n_sections:
         sys.exit(EXIT_FAILED)
