@@ -212,7 +212,7 @@ def test_standard_input(run, photo):
 
 def test_a_model_is_applied_without_fitting(run, photo, monkeypatch):
     assert run(photo, "-k", 3, "--save", "model,labels", "-o", "fitted").exit_code == 0
-    monkeypatch.setattr(fitting, "fit_em", None)
+    monkeypatch.setattr(fitting, "starting_points", None)
     result = run(photo, "--model", "fitted/flag_model.npz", "--save", "labels,json", "-o", "applied")
     assert result.exit_code == 0
     assert Path("applied/flag_labels.png").read_bytes() == Path("fitted/flag_labels.png").read_bytes()
@@ -373,7 +373,7 @@ def test_running_out_of_memory_is_told_of(run, photo, monkeypatch):
     def exhaust(*args, **kwargs):
         raise MemoryError
 
-    monkeypatch.setattr(fitting, "fit_em", exhaust)
+    monkeypatch.setattr(fitting, "starting_points", exhaust)
     result = run(photo, "-k", 2)
     assert result.exit_code == 1
     assert "flag.png: out of memory" in result.stderr
