@@ -4,6 +4,8 @@ Every message states what was got, what is allowed and what to try. The command 
 `SegmentError` into one line on stderr and an exit code; nothing else is caught there.
 """
 
+import warnings
+
 
 class SegmentError(Exception):
     """Base of every error that a user of the package can cause and mend."""
@@ -33,9 +35,19 @@ class ModelError(SegmentError, ValueError):
     """A model file that is damaged or does not fit the data it is applied to."""
 
 
-class ConvergenceWarning(UserWarning):
+class SegmentWarning(UserWarning):
+    """Base of what the package warns of; anything else comes from a library, for its own developers."""
+
+
+class ConvergenceWarning(SegmentWarning):
     """EM stopped before it converged, or the log-likelihood fell."""
 
 
-class CollapseWarning(UserWarning):
+class CollapseWarning(SegmentWarning):
     """A component collapsed and was repaired; the message states the rule that was applied."""
+
+
+def heed_only_own_warnings() -> None:
+    """Let no warnings of libraries through; for use within `warnings.catch_warnings`."""
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", SegmentWarning)

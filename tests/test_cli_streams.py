@@ -16,12 +16,13 @@ SEGMENT = (sys.executable, "-m", "segment")
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 ANSWERS = [("--version",), ("--help",), ("lab", "--help"), ("lab", "list"), ("lab", "list", "--json")]
 
-# A program whose command `wait` holds a file half-written until a signal comes.
-WAITING = """
-import sys, time
+# A program whose commands hold a file half-written until a signal comes, and warn.
+PROGRAM = """
+import logging, sys, time, warnings
 import click
 from segment.cli import main as cli
-from segment.cli.common import reports_errors
+from segment.cli.common import reports_errors, shared_options
+from segment.errors import SegmentWarning
 from segment.output import atomic_path
 
 def wait():
@@ -30,6 +31,13 @@ def wait():
         print("ready", flush=True)
         time.sleep(60)
 
+def warn(quiet):
+    warnings.warn("odd data", SegmentWarning)
+    warnings.warn("old idiom", DeprecationWarning)
+    warnings.warn("divided by zero", RuntimeWarning)
+    logging.getLogger("library").warning("chatter")
+
+cli.add_command(shared_options("quiet")(click.command("warn")(reports_errors(warn))))
 cli.add_command(click.command("wait")(wait))
 cli.add_command(click.command("wait-reporting")(reports_errors(wait)))
 cli.get_command = lambda ctx, name: cli.commands[name]
@@ -144,7 +152,7 @@ def test_names_neither_color_nor_move(arguments):
 
 def _signalled(folder, command, number):
     with subprocess.Popen(
-        [sys.executable, "-c", WAITING, command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", PROGRAM, command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
@@ -165,3 +173,10 @@ def test_an_end_from_outside_leaves_nothing_half_written(name, tmp_path):
     number = getattr(signal, name)
     assert _signalled(tmp_path, "wait", number) == (128 + number, "")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("option", "told"), [((), "segment: warning: odd data\n"), (("-q",), "")])
+def test_only_own_warnings_are_told_and_none_if_quiet(option, told):
+    command = [sys.executable, "-c", PROGRAM, "warn", *option]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr) == (0, told)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from segment.cli import main
-from segment.errors import DataError
+from segment.errors import DataError, SegmentWarning
 from segment.report import sections as rooms
 from segment.report.blocks import Section, embedded_photo
 from segment.report.build import make_section, section_names, write_report
@@ -264,12 +264,15 @@ def test_digits_without_labels_promise_no_scores(tmp_path):
 
 def test_warnings_are_told_by_section_unless_quiet(tmp_path, monkeypatch):
     def warn(settings):
-        warnings.warn("odd data", RuntimeWarning, stacklevel=1)
+        warnings.warn("odd data", SegmentWarning, stacklevel=1)
+        warnings.warn("old idiom", DeprecationWarning, stacklevel=1)
         return Section("mouse", "The mouse")
 
     monkeypatch.setitem(rooms.SECTIONS, "mouse", ("The mouse", warn))
     arguments = ["report", "--only", "mouse", "-o", str(tmp_path), "--jobs", "1"]
-    assert "segment: warning: The mouse: odd data" in CliRunner().invoke(main, arguments).stderr
+    told = CliRunner().invoke(main, arguments).stderr
+    assert "segment: warning: The mouse: odd data" in told
+    assert "old idiom" not in told
     assert CliRunner().invoke(main, [*arguments, "-q"]).stderr == ""
 
 

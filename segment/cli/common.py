@@ -7,12 +7,13 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from segment.errors import SegmentError
+from segment.errors import SegmentError, heed_only_own_warnings
 from segment.output import json_text
 from segment.parallel import single_threaded_blas
 
@@ -79,9 +80,27 @@ def say_error(text: object) -> None:
     say(f"segment: error: {text}")
 
 
+# Whether the command that runs was asked to print errors only.
+_is_quiet = ContextVar("_is_quiet", default=False)
+
+
 def say_warning(text: object) -> None:
-    """Print one warning line on stderr."""
-    say(f"segment: warning: {text}")
+    """Print one warning line on stderr, except with -q."""
+    if not _is_quiet.get():
+        say(f"segment: warning: {text}")
+
+
+@contextmanager
+def _plain_warnings(quiet: bool) -> Iterator[None]:
+    """Print what this package warns of as one line each; leave out what libraries do."""
+    before = _is_quiet.set(quiet)
+    try:
+        with warnings.catch_warnings():
+            heed_only_own_warnings()
+            warnings.showwarning = lambda message, *_, **__: say_warning(message)
+            yield
+    finally:
+        _is_quiet.reset(before)
 
 
 def say_interrupted() -> None:
@@ -94,13 +113,14 @@ def say_interrupted() -> None:
 def reports_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Turn a `SegmentError` into one line and exit code 1, an interrupt into exit code 130.
 
-    BLAS keeps to one thread inside, also where the command is called from a Python program.
+    Warnings are one line each, and none where `quiet` is set. BLAS keeps to one thread inside, also where the
+    command is called from a Python program.
     """
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            with single_threaded_blas():
+            with single_threaded_blas(), _plain_warnings(bool(kwargs.get("quiet"))):
                 return function(*args, **kwargs)
         except SegmentError as error:
             say_error(error)
@@ -197,9 +217,3 @@ def progress(
     from tqdm import tqdm
 
     return tqdm(items, desc=description, total=total, disable=quiet or not sys.stderr.isatty(), leave=False)
-
-
-def show_warnings_plainly() -> None:
-    """Print Python warnings as one plain line on stderr, without file and line."""
-    warnings.simplefilter("default")
-    warnings.showwarning = lambda message, *_, **__: say_warning(message)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from segment.cli.common import (
     say,
     say_error,
     shared_options,
-    show_warnings_plainly,
 )
 from segment.errors import SegmentError
 from segment.lab import EXPERIMENTS, Experiment, experiments
@@ -106,13 +104,8 @@ def _run(
     begun = time.perf_counter()
     if not quiet:
         say(f"{experiment.title}: {experiment.question}")
-    with warnings.catch_warnings():
-        if quiet:
-            warnings.simplefilter("ignore")
-        else:
-            show_warnings_plainly()
-        outcome = experiment.run(seed)
-        paths = write_experiment(experiment, outcome, output, formats)
+    outcome = experiment.run(seed)
+    paths = write_experiment(experiment, outcome, output, formats)
     if not quiet:
         for check in outcome.checks:
             verdict = "ok" if check.passed else "NOT AS EXPECTED"

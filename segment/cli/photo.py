@@ -28,7 +28,7 @@ from segment.cli.common import (
     shared_options,
     spelled_option,
 )
-from segment.errors import ConvergenceWarning, OutputError, SegmentError
+from segment.errors import ConvergenceWarning, OutputError, SegmentError, heed_only_own_warnings
 from segment.output import to_plain, write_json
 from segment.photo.outputs import DEFAULT, METHODS, OUTPUTS, SIDECAR, parse_kinds
 
@@ -334,7 +334,7 @@ def _segment(job: Job, plan: Plan, earlier: Sidecar | None) -> None:
     watch = Stopwatch(plan.step)
     try:
         with watch.step("total"), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+            heed_only_own_warnings()
             with watch.step("read"):
                 photo = read_photo(job.source, allow_large=plan.allow_large)
             _announce_compilation(plan.quiet)

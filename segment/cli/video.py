@@ -12,6 +12,7 @@ import click
 
 from segment.cli.common import (
     output_option,
+    print_json,
     progress,
     reports_errors,
     say,
@@ -20,7 +21,7 @@ from segment.cli.common import (
     shared_options,
 )
 from segment.errors import OutputError, SegmentError
-from segment.output import json_text, write_json
+from segment.output import write_json
 
 KINDS = ("masks", "ffv1", "background", "overlay", "areas", "heatmap", "page", "model")
 # Smaller parts than one in so many of the frame are noise, if nothing else is asked for.
@@ -265,7 +266,7 @@ def _told(options: dict[str, Any]) -> dict[str, Any]:
 
 def _tell(facts: dict[str, Any], output: Path, options: dict[str, Any]) -> None:
     if options["as_json"]:
-        click.echo(json_text(facts, indent=None))
+        print_json(facts)
     if options["quiet"]:
         return
     with suppress(BrokenPipeError):

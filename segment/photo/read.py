@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from segment.errors import ImageError
+from segment.errors import ImageError, SegmentWarning
 from segment.output import refuse_special_file
 from segment.photo.photo import Photo, as_weights, checked_colors, to_uint8
 from segment.photo.png16 import png16_channels, read_png16, with_key
@@ -146,7 +146,7 @@ def _decode(
 
 def _tell_of_pages(n_pages: int) -> None:
     if n_pages > 1:
-        warnings.warn(f"only the first of {n_pages} pages was read", UserWarning, stacklevel=2)
+        warnings.warn(f"only the first of {n_pages} pages was read", SegmentWarning, stacklevel=2)
 
 
 @contextmanager
@@ -227,7 +227,7 @@ def _to_srgb(image: Any, profile: bytes | None, mode: str) -> tuple[Any, str]:
         srgb = ImageCms.createProfile("sRGB")
         converted: Any = ImageCms.profileToProfile(base, opened, srgb, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        warnings.warn(f"the embedded color profile was ignored: {error}", UserWarning, stacklevel=2)
+        warnings.warn(f"the embedded color profile was ignored: {error}", SegmentWarning, stacklevel=2)
         return image.convert(mode), f"{_described(profile)}, ignored"
     if alpha is not None:
         converted = converted.convert("RGBA")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from segment._version import __version__
-from segment.errors import DataError
+from segment.errors import DataError, heed_only_own_warnings
 from segment.output import versions, write_json, write_text
 from segment.parallel import single_threaded_blas
 from segment.report.blocks import Section, reason
@@ -74,7 +74,7 @@ def make_section(name: str, settings: Settings) -> tuple[Section, float]:
     title, make = SECTIONS[name]
     begun = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
+        heed_only_own_warnings()
         try:
             section = make(settings)
         except Exception as error:  # whatever it is, the other sections shall come out
