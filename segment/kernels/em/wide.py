@@ -17,6 +17,7 @@ float32 data is multiplied in float32 a block at a time; everything that is summ
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ _HEADS = 1 << 16
 _FEWEST_ROWS = 64
 
 # Rows of a round where threads share one block.
-_ROUND = 8192
+_ROUND = 2048
 
 
 @kernel(fastmath=_SUMS)
@@ -91,24 +92,23 @@ def select_others(candidate, bounds, rows, starts):
 
 
 @kernel
-def gather(X, rows, n, out):
-    """Copy n rows. X IN (N, D); rows IN (>= n,); out OUT (>= n, D)."""
-    for j in range(n):
+def gather(X, rows, out):
+    """Copy rows. X IN (N, D); rows IN (n,); out OUT (>= n, D)."""
+    for j in range(rows.shape[0]):
         i = rows[j]
         for a in range(X.shape[1]):
             out[j, a] = X[i, a]
 
 
 @kernel(fastmath=_SUMS)
-def finish_bounds(Y, offsets, rows, starts, bounds):
-    """Take the other features off the bounds. Y IN (>= n, m); offsets IN (K, m); bounds INOUT (K, N)."""
-    for k in range(offsets.shape[0]):
-        for j in range(starts[k], starts[k + 1]):
-            total = 0.0
-            for a in range(offsets.shape[1]):
-                y = np.float64(Y[j, a]) - offsets[k, a]
-                total += y * y
-            bounds[k, rows[j]] -= 0.5 * total
+def finish_bound(Y, offset, rows, bound):
+    """Take the other features off a bound. Y IN (n, m); offset IN (m,); rows IN (n,); bound INOUT (N,)."""
+    for j in range(rows.shape[0]):
+        total = 0.0
+        for a in range(offset.shape[0]):
+            y = np.float64(Y[j, a]) - offset[a]
+            total += y * y
+        bound[rows[j]] -= 0.5 * total
 
 
 @kernel
@@ -141,10 +141,10 @@ def posterior(log_density, sample_weight, shares):
 
 @kernel(fastmath=_SUMS)
 def weighted_differences(X, mean, share, out):
-    """Write rows sqrt(r) (x - mean, 1) of positive share r; return how many.
+    """Write rows sqrt(r) (x - mean, 1) of positive share r.
 
-    X IN (n, D); mean IN (D,); share IN (n,); out OUT (>= n, D + 1). With the root itself in the last
-    column, all three moments come out of one product.
+    X IN (n, D); mean IN (D,); share IN (n,); out OUT (number of positive shares, D + 1). With the root itself
+    in the last column, all three moments come out of one product.
     """
     n, D = X.shape
     count = 0
@@ -155,7 +155,6 @@ def weighted_differences(X, mean, share, out):
                 out[count, a] = root * (X[i, a] - mean[a])
             out[count, D] = root
             count += 1
-    return count
 
 
 @kernel
@@ -185,8 +184,8 @@ class _Scratch:
 
     def __init__(self, size: int, K: int, D: int, h: int, dtype: np.dtype) -> None:
         self.heads = np.empty((max(_FEWEST_ROWS, _HEADS // (K * h)), K * h), dtype)
-        self.tails = np.empty((K * size, D - h), dtype)
-        self.gathered = np.empty((K * size, D), dtype)
+        self.tails = np.empty((size, D - h), dtype)
+        self.gathered = np.empty((size, D), dtype)
         self.rows = np.empty(K * size, np.int64)
         self.starts = np.empty(K + 1, np.int64)
         self.candidate = np.empty(size, np.int64)
@@ -207,12 +206,13 @@ def _bound(block, head_factors, offsets, log_scales, scratch, bounds, candidate)
 def _finish(block, tail_factors, offsets, scratch, bounds):
     """Make the selected bounds exact. bounds INOUT (K, n)."""
     starts = scratch.starts
-    gather(block, scratch.rows, starts[-1], scratch.gathered)
-    for k in range(len(tail_factors)):
-        part = slice(starts[k], starts[k + 1])
-        if part.stop > part.start:
-            np.dot(scratch.gathered[part], tail_factors[k], out=scratch.tails[part])
-    finish_bounds(scratch.tails, offsets, scratch.rows, starts, bounds)
+    for k, factor in enumerate(tail_factors):
+        rows = scratch.rows[starts[k] : starts[k + 1]]
+        n = len(rows)
+        if n:
+            gather(block, rows, scratch.gathered)
+            tails = np.dot(scratch.gathered[:n], factor, out=scratch.tails[:n])
+            finish_bound(tails, offsets[k], rows, bounds[k])
 
 
 class Factors(NamedTuple):
@@ -226,9 +226,11 @@ class Factors(NamedTuple):
     origin : (D,), dtype of the data
     means : (K, D) float64
         The means less the origin.
-    head, tail : (h, K h) and (K, D, D - h), dtype of the data
-        Columns of the transposed inverse Cholesky factors: the first h of all components side by side
-        (their other rows are zero), the rest component by component.
+    head : (h, K h), dtype of the data
+        The first h columns of the transposed inverse Cholesky factors of all components, side by side (their
+        other rows are zero).
+    tail : sequence of K (D, D - h) arrays, dtype of the data
+        Their other columns.
     head_offsets, tail_offsets : (K, h) and (K, D - h) float64
         These means times those factors.
     """
@@ -237,7 +239,7 @@ class Factors(NamedTuple):
     origin: np.ndarray
     means: np.ndarray
     head: np.ndarray
-    tail: np.ndarray
+    tail: Sequence[np.ndarray]
     head_offsets: np.ndarray
     tail_offsets: np.ndarray
 
@@ -304,9 +306,9 @@ def accumulate_full_wide(X, sample_weight, factors, counts, first, second, toget
             return _shares(block[cut], weight[cut], factors, scratch, shares[:, cut])
 
         def gather_moments(k, block=block, shares=shares):
-            weighted = np.empty((len(block), D + 1), X.dtype)
-            n = weighted_differences(block, factors.means[k], shares[k], weighted)
-            add_product(np.dot(weighted[:n].T, weighted[:n]), k, counts, first, second)
+            weighted = np.empty((np.count_nonzero(shares[k]), D + 1), X.dtype)
+            weighted_differences(block, factors.means[k], shares[k], weighted)
+            add_product(np.dot(weighted.T, weighted), k, counts, first, second)
 
         for found in apply(share, zip(_cuts(len(block), size, threads), scratches, strict=False)):
             # One by one: a sum for each thread would add them in another order.

@@ -150,12 +150,13 @@ class _Wide(PreparedGaussians):
         from segment.kernels.em import wide
 
         K, D = self.means.shape
-        half = D // 2
+        half, factors = D // 2, self.parameters.factors
         head = np.empty((half, K, half), self.dtype)
-        tail = np.empty((K, D, D - half), self.dtype)
-        for k, factor in enumerate(self.parameters.factors):
+        for k, factor in enumerate(factors):
             head[:, k] = factor[:half, :half].T
-            tail[k] = factor[half:].T
+        # Large factors are not copied where they need not be.
+        arrange = np.asarray if self.shares_threads else np.ascontiguousarray
+        tail = [arrange(factor[half:].T, dtype=self.dtype) for factor in factors]
         offsets = self.offsets
         return wide.Factors(
             self.log_scales,
