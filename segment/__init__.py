@@ -12,7 +12,15 @@ from segment._version import __version__
 
 if TYPE_CHECKING:
     from segment.digits import cluster_digits
-    from segment.mixture import EMResult, GaussianMixture, Parameters, Samples, fit_em, fit_mixture
+    from segment.mixture import (
+        BernoulliMixture,
+        EMResult,
+        GaussianMixture,
+        Parameters,
+        Samples,
+        fit_em,
+        fit_mixture,
+    )
     from segment.photo import (
         PhotoSegmentation,
         RegionSegmentation,
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
 # Public name -> the room that defines it.
 _HOME = {
     "Background": "segment.video",
+    "BernoulliMixture": "segment.mixture",
     "EMResult": "segment.mixture",
     "GaussianMixture": "segment.mixture",
     "Parameters": "segment.mixture",
@@ -43,6 +52,7 @@ _HOME = {
 
 __all__ = [
     "Background",
+    "BernoulliMixture",
     "EMResult",
     "GaussianMixture",
     "Parameters",

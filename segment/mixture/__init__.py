@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from segment.em.model import Model
     from segment.em.result import EMResult, Repair
     from segment.em.stopping import SmallChange, SmallGain
+    from segment.mixture.estimators.bernoulli import BernoulliMixture
     from segment.mixture.estimators.gaussian import GaussianMixture
     from segment.mixture.expectation import accumulate, assign, log_densities, responsibilities, score_samples
     from segment.mixture.families.gaussian.family import Gaussian
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from segment.mixture.selection import aic, bic, icl
 
 _HOME = {
+    "BernoulliMixture": "segment.mixture.estimators.bernoulli",
     "EMResult": "segment.em.result",
     "Gaussian": "segment.mixture.families.gaussian.family",
     "GaussianMixture": "segment.mixture.estimators.gaussian",
@@ -51,6 +53,7 @@ _HOME = {
 }
 
 __all__ = [
+    "BernoulliMixture",
     "EMResult",
     "Gaussian",
     "GaussianMixture",

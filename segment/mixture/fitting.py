@@ -16,6 +16,7 @@ from segment.mixture.families.gaussian.family import Gaussian
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.model import climb
 from segment.mixture.seeding import starting_points
+from segment.parallel import single_threaded_blas
 
 
 def fit_em(
@@ -217,6 +218,7 @@ def warn_of(
         warnings.warn("; ".join(map(str, result.repairs)), CollapseWarning, stacklevel=stacklevel)
 
 
+@single_threaded_blas()
 def parameters_from_responsibilities(
     samples: Samples,
     responsibilities: Any,

@@ -14,10 +14,8 @@ import numpy as np
 from segment.errors import DataError
 from segment.mixture.matching import match
 
-# Links a component keeps at least, so that many faint ones do not outweigh a strong one. Ten mixtures of 80
-# components on the pixels of MNIST, merged to 10, mean accuracy and how often above .93: 4 links .931, 8;
-# 5 links .929, 7; all links, squared .924, 6, as they are .860, 3. With 3 the graph falls apart (.90 after a
-# vote that with 4 gives .95).
+# Links a component keeps at least, so that many faint ones do not outweigh a strong one; with 3 the graph falls
+# apart (docs/decisions/merging-links.md).
 STRONGEST = 4
 
 

@@ -14,6 +14,7 @@ from segment.em.model import Expectation, Model
 from segment.em.result import EMResult, Repair
 from segment.mixture.expectation import accumulate, log_likelihood, worst_explained
 from segment.mixture.families.family import EMPTY, Family
+from segment.parallel import single_threaded_blas
 
 # Times a run re-seeds before it leaves a component empty: distinct samples may be fewer than components.
 MOST_RESEEDINGS = 3
@@ -99,6 +100,7 @@ def run(
     return run_em(model, start, stopping=stopping, acceleration=acceleration, callback=callback)
 
 
+@single_threaded_blas()
 def climb(
     source: Source,
     family: Family[Any, Any],

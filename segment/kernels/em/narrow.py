@@ -5,15 +5,8 @@ over consecutive samples and LLVM vectorizes it; a block and its log densities s
 second-level cache. Responsibilities exist for one block at a time and are reduced to moments about the
 current means.
 
-Measured on one core (AVX2, 3.5 GHz), nanoseconds a sample and component, D = 3, K = 8, full, float64:
-
-* 3.5 as it stands; of that 1.0 densities, 1.3 exponentials, 1.1 moments.
-* 7.3 with everything in one function: LLVM gave up on the aliasing checks. One small function a loop
-  is what lets each loop be vectorized.
-* `math.exp` instead of `_exp`: 9 more, since the call keeps the loop scalar. Estrin's scheme saved
-  0.2 in `_exp` and cost an ulp: rejected.
-* Blocks of 128 and 512 samples: within 3 % of 256.
-* The code for any D, used for D = 3: 1.4 times the special case, which is why that case exists.
+One small function a loop is what lets LLVM vectorize each loop; calling `math.exp` would keep it scalar; the
+special case of three features is a third faster. Figures: docs/decisions/em-kernels.md.
 
 Liberties: "reassoc" and "contract" let LLVM split a sum over vector lanes and use fused multiply-adds
 (2.4 times faster moments). `_exp` and `_log` may only contract: reassociation would cancel the rounding

@@ -5,13 +5,8 @@ alone bounds every log density from above, so only the components that can still
 finished: gathered, multiplied with the rest of their factor. A responsibility below one unit in the last
 place of its row (2^-52) is not told apart from zero by the sums it would enter, and is left out.
 
-Measured on one core with 70 000 rows of MNIST in 50 principal components, K = 10, float64, milliseconds an
-EM iteration: 170 with whole factors and every responsibility above 1e-18; 158 with the bound, everything
-in one Numba kernel that calls BLAS; the same as it stands here, through numpy, 130: numpy sees that a
-product X'X is symmetric (syrk), and one product serves the first half of all components. Compiling the
-one kernel took 12 s, these take 2. Half of the features is the best first part (20 or 30 of 50: 3 to 5 %
-slower). Rejected: dtrmm, which uses the triangle but runs at two thirds of the speed of products this
-small; products with float64 copies of float32 data, at half the speed.
+numpy sees that a product X'X is symmetric, and one product serves the first half of all components. What
+was measured, and what else was tried: docs/decisions/em-kernels.md.
 
 float32 data is multiplied in float32 a block at a time; everything that is summed over blocks is float64.
 """
@@ -27,9 +22,8 @@ from segment.kernels.compile import kernel
 _SUMS = ("reassoc", "contract", "nsz")
 _LOG_NEGLIGIBLE = -52.0 * math.log(2.0)
 
-# Entries of the largest scratch array, and of the products of the first features, which are walked in smaller
-# steps to stay in the second-level cache. Steps of one size for both (2^18 entries) took 15 % longer on two
-# threads: products of few rows, and a Python call for each. 2^19 and 2^21 are no better.
+# Entries of the largest product, and of the products of the first features, which are walked in smaller steps to
+# stay in the second-level cache.
 _SCRATCH = 1 << 20
 _HEADS = 1 << 16
 _FEWEST_ROWS = 64

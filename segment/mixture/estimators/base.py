@@ -81,18 +81,34 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         "acceleration": [StrOptions({"squarem"}), None],
     }
     _parameters_type: ClassVar[Any]
+    _arrays: ClassVar[dict[str, Callable[[Any], np.ndarray]]]
+    """Fitted attribute -> how it comes from parameters."""
 
     @abstractmethod
     def _family(self, samples: Samples) -> Family[Any, Any]:
         """Return the family for given samples."""
 
-    @abstractmethod
-    def _set(self, parameters: Any, dtype: np.dtype) -> None:
-        """Set the fitted attributes."""
+    def _rows(self, X: np.ndarray) -> np.ndarray:
+        """Return validated samples as the family takes them."""
+        return X
 
     @abstractmethod
-    def _parameters(self) -> Any:
+    def _rebuilt(self) -> Any:
         """Return the parameters that the fitted attributes hold."""
+
+    def _set(self, parameters: Any, dtype: np.dtype) -> None:
+        """Set the fitted attributes, and remember what they were rounded from."""
+        self._dtype, self._exact = dtype, parameters
+        for name, of in self._arrays.items():
+            setattr(self, name, of(parameters).astype(dtype))
+        self._set_to = {name: getattr(self, name) for name in self._arrays}
+
+    def _parameters(self) -> Any:
+        """Return the fitted parameters, or what someone has put in their place since."""
+        known = getattr(self, "_set_to", None)
+        if known and all(getattr(self, name) is array for name, array in known.items()):
+            return self._exact
+        return self._rebuilt()
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the mixture to samples.
@@ -126,7 +142,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
         X = validate_data(
             self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=2
         )
-        samples = Samples.of(X, sample_weight)
+        samples = Samples.of(self._rows(X), sample_weight)
         if samples.n_samples < self.n_components:
             raise DataError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
@@ -229,7 +245,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     def _checked_samples(self, X: Any) -> tuple[np.ndarray, Any]:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False)
-        return X, self._parameters()
+        return self._rows(X), self._parameters()
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable component of each sample.

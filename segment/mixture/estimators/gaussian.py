@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar
@@ -112,6 +113,13 @@ class GaussianMixture(MixtureEstimator):
         "precisions_init": ["array-like", None],
     }
     _parameters_type = Parameters
+    _arrays: ClassVar[dict[str, Callable[[Parameters], np.ndarray]]] = {
+        "weights_": lambda parameters: parameters.weights,
+        "means_": lambda parameters: parameters.means,
+        "covariances_": lambda parameters: parameters.covariances,
+        "precisions_cholesky_": precisions_cholesky,
+        "precisions_": precisions,
+    }
 
     def __init__(
         self,
@@ -171,21 +179,8 @@ class GaussianMixture(MixtureEstimator):
             found = super()._starts(samples, family, rng)
         return [replace(start, **given) for start in found]
 
-    def _set(self, parameters: Parameters, dtype: np.dtype) -> None:
-        self._dtype, self._exact = dtype, parameters
-        self.weights_ = parameters.weights.astype(dtype)
-        self.means_ = parameters.means.astype(dtype)
-        self.covariances_ = parameters.covariances.astype(dtype)
-        self.precisions_cholesky_ = precisions_cholesky(parameters).astype(dtype)
-        self.precisions_ = precisions(parameters).astype(dtype)
-        self._set_from = (self.weights_, self.means_, self.covariances_)
-
-    def _parameters(self) -> Parameters:
-        """Return the fitted parameters, or what someone has put in their place since."""
-        public = (self.weights_, self.means_, self.covariances_)
-        if hasattr(self, "_set_from") and all(a is b for a, b in zip(public, self._set_from, strict=True)):
-            return self._exact
-        return Parameters(*public, self.covariance_type)
+    def _rebuilt(self) -> Parameters:
+        return Parameters(self.weights_, self.means_, self.covariances_, self.covariance_type)
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw from the fitted mixture.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from segment.mixture.families.bernoulli import Bernoulli
 from segment.mixture.families.family import Family, MixtureParameters
 from segment.mixture.families.gaussian.family import Gaussian
 
-FAMILIES: dict[str, type[Family[Any, Any]]] = {family.name: family for family in (Gaussian,)}
+FAMILIES: dict[str, type[Family[Any, Any]]] = {family.name: family for family in (Gaussian, Bernoulli)}
 
 
 def family_of(parameters: MixtureParameters) -> Family[Any, Any]:

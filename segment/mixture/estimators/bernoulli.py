@@ -1,0 +1,149 @@
+"""The scikit-learn face of Bernoulli mixtures: `BernoulliMixture`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from segment.data.samples import Samples, as_matrix
+from segment.errors import DataError
+from segment.mixture.estimators.base import MixtureEstimator
+from segment.mixture.families.bernoulli import Bernoulli, BernoulliParameters, check_binary
+
+
+class BernoulliMixture(MixtureEstimator):
+    """Mixture of Bernoulli components over binary features (latent class analysis), fitted by EM.
+
+    Parameters
+    ----------
+    n_components : int, default 1
+    tol : float, default 1e-5
+        EM has converged when a step gains less than this per unit of sample weight (nats).
+    max_iter : int, default 1000
+        Most EM steps. With 0 the start is kept.
+    n_init : int, default 1
+        Starts, each with its own random numbers; the best fit is kept.
+    init_params : {"short_runs", "kmeans", "k-means++", "random", "random_from_data"}
+        As `GaussianMixture`.
+    binarize : float, optional
+        Values above it count as 1, all others as 0. By default samples must be 0 and 1 already.
+    random_state : int, RandomState or None
+    warm_start : bool, default False
+        Start from the last fit, if there is one.
+    verbose : int, default 0
+    verbose_interval : int, default 10
+    n_jobs : int, optional
+        Threads (default: all cores). The result does not depend on it, bit for bit.
+    acceleration : {"squarem", None}
+        SQUAREM, or plain EM steps only.
+
+    Attributes
+    ----------
+    weights_ : (n_components,) ndarray
+        As all fitted arrays float32 for float32 data, else float64.
+    probabilities_ : (n_components, n_features) ndarray
+        Of a 1 in each feature.
+    converged_ : bool
+    n_iter_ : int
+        Accepted EM steps of the best fit.
+    lower_bound_ : float
+        Log-likelihood per unit of sample weight (nats) of the fitted parameters.
+    lower_bounds_ : (n_iter_,) float64 ndarray
+    repairs_ : tuple of str
+        What was repaired on the way, in words.
+    n_features_in_ : int
+    feature_names_in_ : (n_features_in_,) ndarray of str
+        Only if the data had names.
+
+    References
+    ----------
+    .. [1] Lazarsfeld & Henry (1968), "Latent structure analysis".
+
+    Examples
+    --------
+    >>> from segment import BernoulliMixture
+    >>> rows = [[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 1], [0, 0, 1]]
+    >>> BernoulliMixture(2, random_state=0).fit_predict(rows)
+    array([0, 0, 0, 1, 1, 1])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **MixtureEstimator._parameter_constraints,
+        "binarize": [Real, None],
+    }
+    _parameters_type = BernoulliParameters
+    _arrays: ClassVar[dict[str, Callable[[BernoulliParameters], np.ndarray]]] = {
+        "weights_": lambda parameters: parameters.weights,
+        "probabilities_": lambda parameters: parameters.probabilities,
+    }
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        tol=1e-5,
+        max_iter=1000,
+        n_init=1,
+        init_params="short_runs",
+        binarize=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        verbose_interval=10,
+        n_jobs=None,
+        acceleration="squarem",
+    ):
+        self.n_components = n_components
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.binarize = binarize
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.n_jobs = n_jobs
+        self.acceleration = acceleration
+
+    def _rows(self, X: np.ndarray) -> np.ndarray:
+        # NaN would count as 0: what is no number is refused first.
+        X = as_matrix(X)
+        if self.binarize is not None:
+            return (self.binarize < X).astype(X.dtype)
+        check_binary(X)
+        return X
+
+    def _family(self, samples: Samples) -> Bernoulli:
+        return Bernoulli.of(samples)
+
+    def _rebuilt(self) -> BernoulliParameters:
+        return BernoulliParameters(self.weights_, self.probabilities_)
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draw from the fitted mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default 1
+
+        Returns
+        -------
+        X : (n_samples, n_features) float64 ndarray of 0 and 1
+        y : (n_samples,) int ndarray
+            The component that each sample was drawn from, in ascending order.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise DataError(f"n_samples is {n_samples}; at least one sample must be drawn")
+        parameters = self._parameters()
+        rng = check_random_state(self.random_state)
+        counts = rng.multinomial(n_samples, parameters.weights)
+        y = np.repeat(np.arange(parameters.n_components), counts)
+        X = rng.uniform(size=(n_samples, parameters.n_features)) < parameters.probabilities[y]
+        return X.astype(np.float64), y
