@@ -14,8 +14,8 @@ import numpy as np
 from segment.errors import DataError
 from segment.mixture.matching import match
 
-# Links a component keeps at least, so that many faint ones do not outweigh a strong one; with 3 the graph falls
-# apart (docs/decisions/merging-links.md).
+# Links a component keeps at least, so that many faint ones do not outweigh a strong one; with 3 the graph
+# falls apart (docs/decisions/merging-links.md).
 STRONGEST = 4
 
 

@@ -22,8 +22,8 @@ from segment.kernels.compile import kernel
 _SUMS = ("reassoc", "contract", "nsz")
 _LOG_NEGLIGIBLE = -52.0 * math.log(2.0)
 
-# Entries of the largest product, and of the products of the first features, which are walked in smaller steps to
-# stay in the second-level cache.
+# Entries of the largest product, and of the products of the first features, which are walked in smaller steps
+# to stay in the second-level cache.
 _SCRATCH = 1 << 20
 _HEADS = 1 << 16
 _FEWEST_ROWS = 64
