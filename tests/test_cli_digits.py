@@ -10,6 +10,7 @@ from PIL import Image
 from test_digits_idx import idx_bytes
 
 from segment.cli import main
+from segment.digits.normalize import normalize
 
 FIGURES = {"confusion_matrix.png", "components.png", "samples.png", "restarts.png", "embedding.png"}
 FAST = ["--features", "pixels", "--pca", "12", "--n-init", "4", "--jobs", "1"]
@@ -197,3 +198,25 @@ def test_a_bad_image_does_not_stop_the_others(finished, tmp_path):
     assert len(json.loads(result.stdout)) == 1
     assert run("digits-predict", folder / "model.npz", tmp_path / "bad.png").exit_code == 1
     assert run("digits-predict", tmp_path / "none.npz", tmp_path / "good.idx").exit_code == 1
+
+
+def test_what_is_no_digit_is_said_to_be_none(finished, tmp_path):
+    from sklearn.datasets import load_digits
+
+    folder, _ = finished
+    digit = normalize(np.rint(load_digits().images[0] * 255 / 16).astype(np.uint8))
+    block = np.zeros((28, 28), np.uint8)
+    block[1:-1, 1:-1] = 255
+    (tmp_path / "three.idx").write_bytes(idx_bytes(np.stack([digit, np.zeros_like(digit), block])))
+    result = run("digits-predict", folder / "model.npz", tmp_path / "three.idx")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert "probability" in lines[0]
+    assert "unlike" not in lines[0]
+    assert lines[1].endswith("[1]: no ink")
+    assert lines[2].endswith("; unlike the digits fitted)")
+    assert "no ink in 1 of 3 images, the first [1]" in result.stderr
+    assert "unlike the digits fitted in 1 of 3 images, the first [2]" in result.stderr
+    rows = json.loads(run("digits-predict", folder / "model.npz", tmp_path / "three.idx", "--json").stdout)
+    assert [row["note"] for row in rows] == [None, "no ink", "unlike the digits fitted"]
+    assert rows[1]["digit"] is rows[1]["probability"] is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,11 +19,18 @@ from segment.cli.common import (
     reports_errors,
     say,
     say_error,
+    say_warning,
     shared_options,
 )
 from segment.errors import OutputError, SegmentError
 
+if TYPE_CHECKING:
+    from segment.digits.model import DigitModel
+    from segment.digits.new_images import NewImages
+
 FEATURES = ("scattering", "deskew", "pixels")
+# What digits-predict notes of an image.
+NO_INK, UNLIKE = "no ink", "unlike the digits fitted"
 _count = click.IntRange(min=1)
 
 
@@ -206,8 +213,9 @@ def _matched(summary: dict[str, Any]) -> list[str]:
 def predict(model: Path, images: tuple[Path, ...], jobs: int, as_json: bool, quiet: bool) -> None:
     """Label new digits (PNG and other images, IDX files) with a MODEL that --save-model wrote.
 
-    A line a digit on stdout: file, number in the file, matched digit, cluster, probability. A sheet is cut
-    into its digits, in rows from left to right; every page of a file is read.
+    A line a digit on stdout: file, number in the file, matched digit, cluster, probability; where it has no
+    ink, or is less likely than all but one in a thousand of the digits fitted, that is said too. A sheet is
+    cut into its digits, in rows from left to right; every page of a file is read.
     """
     from segment.digits.model import load_model
     from segment.digits.new_images import read_new_images
@@ -218,35 +226,62 @@ def predict(model: Path, images: tuple[Path, ...], jobs: int, as_json: bool, qui
     for path in images:
         try:
             new = read_new_images(path)
-            clusters, probabilities = fitted.predict(new.images, jobs)
+            found = _rows(path, new, fitted, jobs)
         except SegmentError as error:
             say_error(error)
             failed += 1
             continue
-        if not quiet and new.is_cut:
-            pages = f" on {new.n_pages} pages" if new.n_pages > 1 else ""
-            say(f"{path}: a sheet of {len(new.images)} digits{pages}, read in rows from left to right")
-        rows += [
-            {
-                "file": path,
-                "index": i,
-                "page": int(new.pages[i]),
-                "digit": None if digit < 0 else int(digit),
-                "cluster": int(cluster),
-                "probability": round(float(probability), 6),
-            }
-            for i, (digit, cluster, probability) in enumerate(
-                zip(fitted.mapping[clusters], clusters, probabilities, strict=True)
-            )
-        ]
+        rows += found
+        if not quiet:
+            _say_found(path, new.n_pages, new.is_cut, found)
     if as_json:
         print_json(rows, indent=2)
     elif not quiet:
         for row in rows:
-            digit = "unmatched" if row["digit"] is None else row["digit"]
-            print_line(
-                f"{row['file']} [{row['index']}]: {digit} (cluster {row['cluster']}, "
-                f"probability {row['probability']:.3f})"
-            )
+            print_line(_line(row))
     if failed:
         sys.exit(EXIT_FAILED if failed == len(images) else EXIT_SOME_FAILED)
+
+
+def _rows(path: Path, new: NewImages, model: DigitModel, jobs: int) -> list[dict[str, Any]]:
+    """Return what is said of each image; one without ink belongs to no cluster."""
+    clusters, probabilities, is_like = model.recognize(new.images, jobs)
+    rows: list[dict[str, Any]] = []
+    for i, has_ink in enumerate(new.has_ink):
+        row = {"file": path, "index": i, "page": int(new.pages[i])}
+        if has_ink:
+            digit = int(model.mapping[clusters[i]])
+            rows.append(
+                row
+                | {
+                    "digit": None if digit < 0 else digit,
+                    "cluster": int(clusters[i]),
+                    "probability": round(float(probabilities[i]), 6),
+                    "note": None if is_like[i] else UNLIKE,
+                }
+            )
+        else:
+            rows.append(row | dict.fromkeys(("digit", "cluster", "probability")) | {"note": NO_INK})
+    return rows
+
+
+def _say_found(path: Path, n_pages: int, is_cut: bool, rows: list[dict[str, Any]]) -> None:
+    """Say what a file was taken for, and warn of what is no digit in it."""
+    if is_cut:
+        pages = f" on {n_pages} pages" if n_pages > 1 else ""
+        say(f"{path}: a sheet of {len(rows)} digits{pages}, read in rows from left to right")
+    for note, consequence in ((NO_INK, "they have no label"), (UNLIKE, "their labels mean little")):
+        indices = [i for i, row in enumerate(rows) if row["note"] == note]
+        if indices:
+            found = f"{note} in {len(indices)} of {len(rows)} images, the first [{indices[0]}]"
+            say_warning(f"{path}: {found}: {consequence}")
+
+
+def _line(row: dict[str, Any]) -> str:
+    """Return the line that is printed for an image."""
+    where = f"{row['file']} [{row['index']}]"
+    if row["cluster"] is None:
+        return f"{where}: {row['note']}"
+    digit = "unmatched" if row["digit"] is None else row["digit"]
+    note = f"; {row['note']}" if row["note"] else ""
+    return f"{where}: {digit} (cluster {row['cluster']}, probability {row['probability']:.3f}{note})"

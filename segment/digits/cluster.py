@@ -14,7 +14,7 @@ from segment.digits.committee import fit_merged
 from segment.digits.digit_set import DigitSet
 from segment.digits.fit import MixtureFit, fit_digits, mixture_of_labels
 from segment.digits.graph import Refinement, refine
-from segment.digits.model import DigitModel
+from segment.digits.model import DigitModel, faintest
 from segment.digits.normalize import to_frame
 from segment.digits.scores import UNMATCHED, Scores, score
 from segment.errors import DataError
@@ -211,7 +211,9 @@ def cluster_digits(
     step("labels", 0.0)
     scores = _score(fitted, labels, settings.n_clusters)
     mapping = np.full(settings.n_clusters, UNMATCHED) if scores is None else scores.mapping
-    model = DigitModel(features, parameters, groups, mapping)
+    n_classes = 0 if fitted.labels is None else int(fitted.labels.max()) + 1
+    faint = faintest(X, parameters, n_jobs)
+    model = DigitModel(features, parameters, groups, mapping, n_classes, faint)
     seen_later = () if test is None else (test, *model.predict(test.images, n_jobs))
     return DigitClustering(
         fitted, X, mixture, merging, mixture_labels, refinement, labels, posterior, model, *seen_later

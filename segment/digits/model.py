@@ -13,10 +13,12 @@ from segment.digits.features import RAW_FEATURES, FeatureModel
 from segment.digits.normalize import FRAME, to_frame
 from segment.digits.scores import UNMATCHED
 from segment.errors import ModelError
-from segment.mixture.expectation import responsibilities
+from segment.mixture.expectation import responsibilities, score_samples
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.parallel import single_threaded_blas
 
+# Of the digits fitted, one in a thousand is less likely than what is taken for a digit: measured on so many.
+FAINT, FAINT_ROWS = 0.001, 20_000
 _CURE = "give a model that `segment digits --save-model` wrote"
 _FIELDS = {
     "groups": Field("iu", 1),
@@ -27,6 +29,10 @@ _FIELDS = {
     "features_components": Field("f", 2),
     "features_explained": Field("f", 0),
 }
+# Where no bound is known, nothing is too unlikely.
+NO_BOUND = -float(np.finfo(np.float64).max)
+# Fields that models of earlier versions lack.
+_LATER_FIELDS = {"n_classes": Field("iu", 0), "faint": Field("f", 0)}
 
 
 @dataclass(frozen=True)
@@ -41,14 +47,19 @@ class DigitModel:
         Cluster of each component.
     mapping : (n_clusters,) int64 ndarray
         Class of each cluster as matched on the images that were fitted; -1 where unknown.
+    n_classes : int
+        Classes that the labels told apart; 0 without labels.
+    faint : float
+        Log density that one in a thousand of the digits fitted falls short of: what lies lower is none.
     """
 
     features: FeatureModel
     parameters: Parameters
     groups: np.ndarray
     mapping: np.ndarray
+    n_classes: int = MAX_LABEL + 1
+    faint: float = NO_BOUND
 
-    @single_threaded_blas()
     def predict(self, images: np.ndarray, n_jobs: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the cluster of each image and its posterior probability.
 
@@ -61,15 +72,41 @@ class DigitModel:
         clusters : (n,) int64 ndarray
         probabilities : (n,) float64 ndarray
         """
+        return self.recognize(images, n_jobs)[:2]
+
+    @single_threaded_blas()
+    def recognize(
+        self, images: np.ndarray, n_jobs: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what `predict` does, and for each image whether it is like the digits fitted, (n,) bool."""
         X = self.features.transform(to_frame(images), n_jobs)
         posterior = responsibilities(X, self.parameters, n_jobs=n_jobs)
         merged = posterior @ np.eye(len(self.mapping))[self.groups]
-        return merged.argmax(axis=1), merged.max(axis=1)
+        is_like = score_samples(X, self.parameters, n_jobs=n_jobs) >= self.faint
+        return merged.argmax(axis=1), merged.max(axis=1), is_like
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an .npz file."""
         stored = {f"features_{name}": np.asarray(value) for name, value in asdict(self.features).items()}
-        self.parameters.save(path, groups=self.groups, mapping=self.mapping, **stored)
+        self.parameters.save(
+            path,
+            groups=self.groups,
+            mapping=self.mapping,
+            n_classes=np.array(self.n_classes),
+            faint=np.array(self.faint),
+            **stored,
+        )
+
+
+def faintest(X: np.ndarray, parameters: Parameters, n_jobs: int | None = None) -> float:
+    """Return the log density that a share of `FAINT` of the rows falls short of.
+
+    Parameters
+    ----------
+    X : (n, n_features) float32 ndarray
+    """
+    some = np.ascontiguousarray(X[:: max(1, len(X) // FAINT_ROWS)])
+    return float(np.quantile(score_samples(some, parameters, n_jobs=n_jobs), FAINT))
 
 
 def load_model(path: str | os.PathLike[str]) -> DigitModel:
@@ -84,7 +121,8 @@ def load_model(path: str | os.PathLike[str]) -> DigitModel:
     missing = sorted(set(_FIELDS) - set(extra))
     if missing:
         raise ModelError(f"{path}: a mixture, but not of digits (it lacks {', '.join(missing)}); {_CURE}")
-    read_archive(path, "model of digits", _CURE, _FIELDS)
+    later = {name: field for name, field in _LATER_FIELDS.items() if name in extra}
+    read_archive(path, "model of digits", _CURE, _FIELDS | later)
     features = FeatureModel(
         str(extra["features_kind"]),
         extra["features_typical_spread"],
@@ -92,7 +130,14 @@ def load_model(path: str | os.PathLike[str]) -> DigitModel:
         extra["features_components"],
         float(extra["features_explained"]),
     )
-    model = DigitModel(features, parameters, extra["groups"], extra["mapping"])
+    model = DigitModel(
+        features,
+        parameters,
+        extra["groups"],
+        extra["mapping"],
+        int(extra.get("n_classes", MAX_LABEL + 1)),
+        float(extra.get("faint", NO_BOUND)),
+    )
     if reason := _contradiction(model):
         raise ModelError(f"{path}: not a model of digits that this program wrote ({reason}); {_CURE}")
     return model
@@ -117,7 +162,10 @@ def _contradiction(model: DigitModel) -> str | None:
         return "features_typical_spread must be positive"
     if len(mapping) == 0 or groups.min() < 0 or groups.max() >= len(mapping):
         return f"groups must be from 0 to {len(mapping) - 1}, the clusters of mapping"
+    if not 0 <= model.n_classes <= MAX_LABEL + 1:
+        return f"n_classes is {model.n_classes}; allowed are 0 to {MAX_LABEL + 1}"
     matched = mapping[mapping != UNMATCHED]
-    if mapping.min() < UNMATCHED or mapping.max() > MAX_LABEL or len(np.unique(matched)) < len(matched):
-        return f"mapping must give each cluster a class of its own, 0 to {MAX_LABEL}, or {UNMATCHED}"
+    in_range = mapping.min() >= UNMATCHED and mapping.max() < model.n_classes
+    if not in_range or len(np.unique(matched)) < len(matched):
+        return f"mapping must give each cluster one of the {model.n_classes} classes, once, or {UNMATCHED}"
     return None

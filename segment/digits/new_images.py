@@ -13,16 +13,16 @@ import numpy as np
 from segment.digits.digit_set import as_uint8
 from segment.digits.idx import looks_like_idx, read_idx
 from segment.digits.normalize import FRAME, ink_on_dark, normalize, to_frame
+from segment.digits.sheet import INK, cut_sheet, separation, thicken
 from segment.errors import DatasetError
 
-# Of the tallest piece of ink: lower ones are specks, unless they are as wide.
-MIN_HEIGHT = 0.3
-# Of a pixel's full ink: what counts when pieces are told apart.
-INK = 64
-# A page of writing has no more digits than this; a texture falls into thousands of pieces.
-MAX_DIGITS = 1000
 # Ink over more than this share of the picture is no pen's.
 MAX_COVER = 0.6
+# A picture that falls into pieces and is parted from its ground less well than this is a photo.
+MIN_SEPARATION = 0.84
+# Integers of more than 8 bits are scaled from the smallest depth that holds them: cameras and scanners
+# write 10, 12 and 14 bits as 16.
+DEPTHS = (8, 10, 12, 14, 16)
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class NewImages:
     Attributes
     ----------
     images : (n, 28, 28) uint8 ndarray, ink bright on a dark ground
+        All 0 where an image of an IDX file, or a page, has no ink.
     pages : (n,) int64 ndarray
         The page of the file that each was found on, from 0; an IDX file has one.
     n_pages : int
@@ -43,6 +44,11 @@ class NewImages:
     pages: np.ndarray
     n_pages: int = 1
     is_cut: bool = False
+
+    @property
+    def has_ink(self) -> np.ndarray:
+        """Whether there is any ink, (n,) bool."""
+        return self.images.max(axis=(1, 2)) > 0
 
 
 def read_new_images(path: str | os.PathLike[str]) -> NewImages:
@@ -57,7 +63,7 @@ def read_new_images(path: str | os.PathLike[str]) -> NewImages:
     Raises
     ------
     DatasetError
-        If the file is neither, is damaged, or has an image without ink.
+        If the file is neither, is damaged, has no ink at all, or is a picture of something else.
     """
     path = Path(path)
     if looks_like_idx(path):
@@ -65,93 +71,45 @@ def read_new_images(path: str | os.PathLike[str]) -> NewImages:
         if images.ndim != 3 or images.size == 0:
             raise DatasetError(f"{path}: IDX of shape {images.shape}, expected (n, rows, columns) images")
         framed = to_frame(np.array([ink_on_dark(image) for image in as_uint8(images, str(path))]))
-        blank = np.flatnonzero(framed.max(axis=(1, 2)) == 0)
-        if len(blank):
-            raise DatasetError(f"{path}: image {blank[0]} has no ink ({len(blank)} such); leave them out")
-        return NewImages(framed, np.zeros(len(framed), np.int64))
-    found = [_digits_of(gray, _where(path, page)) for page, gray in enumerate(_read_pages(path))]
-    pages = np.repeat(np.arange(len(found)), [len(each) for each in found])
-    return NewImages(np.concatenate(found), pages, len(found), len(pages) > 1)
+        new = NewImages(framed, np.zeros(len(framed), np.int64))
+    else:
+        found = [_digits_of_page(gray, path, page) for page, gray in enumerate(_read_pages(path))]
+        pages = np.repeat(np.arange(len(found)), [len(each) for each in found])
+        new = NewImages(np.concatenate(found), pages, len(found), len(pages) > 1)
+    if not new.has_ink.any():
+        raise DatasetError(f"{path}: no ink: every image is of one gray; expected digits")
+    return new
 
 
-def _where(path: Path, page: int) -> str:
-    return f"{path}, page {page + 1}" if page else str(path)
+def _digits_of_page(gray: np.ndarray, path: Path, page: int) -> np.ndarray:
+    try:
+        return _digits_of(gray)
+    except DatasetError as error:
+        where = f"{path}, page {page + 1}" if page else path
+        size = f"{gray.shape[1]} x {gray.shape[0]}"
+        raise DatasetError(
+            f"{where}: no digits: {error} in the {size} picture; expected dark digits on light paper, "
+            "or light ones on a dark ground, lit evenly"
+        ) from error
 
 
-def _digits_of(gray: np.ndarray, where: str) -> np.ndarray:
+def _digits_of(gray: np.ndarray) -> np.ndarray:
+    """Return the digits of a page, framed; one that is all 0 where it is blank."""
     ink = ink_on_dark(gray)
     if not ink.any():
-        raise DatasetError(f"{where}: no ink: the {_size(gray)} picture is of one gray; expected a digit")
-    if ink.shape == (FRAME, FRAME) and np.count_nonzero(ink) <= MAX_COVER * ink.size:
+        return np.zeros((1, FRAME, FRAME), np.uint8)
+    is_framed = ink.shape == (FRAME, FRAME)
+    if not is_framed:
+        ink = np.rint(ink * (255 / ink.max())).astype(np.uint8)
+    cover = np.count_nonzero(ink >= INK) / ink.size
+    if cover > MAX_COVER:
+        raise DatasetError(f"ink covers {cover:.0%}")
+    if is_framed:
         return normalize(ink)[None]
-    if np.count_nonzero(ink >= INK) > MAX_COVER * ink.size:
-        raise DatasetError(
-            f"{where}: no digit: ink covers most of the {_size(gray)} picture; expected dark digits on "
-            "light paper, or light ones on a dark ground"
-        )
     cut = cut_sheet(ink)
-    if len(cut) > MAX_DIGITS:
-        raise DatasetError(
-            f"{where}: no digits: {len(cut)} pieces of ink, at most {MAX_DIGITS} are read from a page"
-        )
-    return np.stack([normalize(piece) for piece in cut])
-
-
-def _size(gray: np.ndarray) -> str:
-    return f"{gray.shape[1]} x {gray.shape[0]}"
-
-
-def cut_sheet(ink: np.ndarray) -> list[np.ndarray]:
-    """Cut a sheet into its digits: connected pieces of ink, in rows, left to right.
-
-    Pieces that stand above each other (the bar of a 5 and its bowl) are one digit; specks are left out.
-
-    Parameters
-    ----------
-    ink : (height, width) uint8 ndarray, ink bright on a dark ground
-    """
-    from scipy.ndimage import find_objects, label
-
-    labels, n = label(ink >= INK, np.ones((3, 3)))
-    boxes = np.array([[[s.start, s.stop] for s in box] for box in find_objects(labels)]).reshape(n, 4)
-    sizes = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
-    kept = np.flatnonzero(sizes >= MIN_HEIGHT * sizes.max())
-    if len(kept) > MAX_DIGITS:
-        return [ink] * len(kept)
-    pieces = []
-    for members in _ordered(_joined([(boxes[k], [k]) for k in kept], float(sizes.max()))):
-        top, bottom, left, right = members[0]
-        # Soft edges belong to the digit, ink of a neighbor does not.
-        rows, columns = slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1)
-        own = np.isin(labels[rows, columns], [0, *(np.array(members[1]) + 1)])
-        pieces.append(np.where(own, ink[rows, columns], 0).astype(np.uint8))
-    return pieces
-
-
-def _joined(pieces: list[Any], size: float) -> list[Any]:
-    """Join pieces that stand above each other within the height of one digit."""
-    for i, (a, first) in enumerate(pieces):
-        for j in range(i + 1, len(pieces)):
-            b, second = pieces[j]
-            shared = min(a[3], b[3]) - max(a[2], b[2])
-            box = np.array([min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])])
-            overlap = shared > 0.5 * min(a[3] - a[2], b[3] - b[2])
-            gap = max(a[0], b[0]) - min(a[1], b[1])
-            if overlap and gap < 0.15 * size and box[1] - box[0] <= 1.2 * size:
-                return _joined(
-                    [*pieces[:i], *pieces[i + 1 : j], *pieces[j + 1 :], (box, first + second)], size
-                )
-    return pieces
-
-
-def _ordered(pieces: list[Any]) -> Iterator[Any]:
-    """Yield pieces row by row: a piece whose middle is above the row's bottom belongs to the row."""
-    left = sorted(pieces, key=lambda piece: tuple(piece[0]))
-    while left:
-        bottom = left[0][0][1]
-        row = [piece for piece in left if (piece[0][0] + piece[0][1]) / 2 < bottom]
-        left = [piece for piece in left if (piece[0][0] + piece[0][1]) / 2 >= bottom]
-        yield from sorted(row, key=lambda piece: piece[0][2])
+    if len(cut) > 1 and separation(ink) < MIN_SEPARATION:
+        raise DatasetError("many grays, as photos have,")
+    return np.stack([normalize(thicken(piece)) for piece in cut])
 
 
 def _read_pages(path: Path) -> Iterator[np.ndarray]:
@@ -185,10 +143,11 @@ def _gray(image: Any, path: Path) -> np.ndarray:
 
 
 def _scaled(values: np.ndarray, mode: str, path: Path) -> np.ndarray:
-    """Map floats from their own range and integers of 16 or 32 bits from theirs to 0 .. 255."""
+    """Map values to 0 .. 255: floats and negative ones from their own range, others from their depth."""
     if not np.isfinite(values).all():
         raise DatasetError(f"{path}: holds NaN or infinity; expected finite gray values")
-    if mode != "F" and values.min() >= 0 and values.max() <= 65_535:
-        return np.rint(values / 257).astype(np.uint8)
-    low, high = values.min(), values.max()
+    low, high = float(values.min()), float(values.max())
+    fitting = [2**depth - 1 for depth in DEPTHS if high < 2**depth]
+    if mode != "F" and low >= 0 and fitting:
+        low, high = 0.0, float(fitting[0])
     return np.rint((values - low) * (255 / max(high - low, np.finfo(float).tiny))).astype(np.uint8)
