@@ -1,0 +1,133 @@
+"""Sums that LLVM may reorder come out the same wherever arrays lie in memory.
+
+A loop that sums and writes is compiled twice, vectorized and not, and which runs is decided by whether what
+it writes might overlap with what it reads: by where arrays lie. With reassociation the two differ.
+"""
+
+import ast
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import segment
+from segment.kernels.em.basin import fit_pairs
+from segment.kernels.em.neighbors import update_neighbors
+from segment.kernels.image.guided import LANES, label_rows, solve_coefficients
+from segment.kernels.image.scattering import filter_spectra, modulus
+from segment.kernels.regions.merging import _cost
+from segment.photo.regions.cost import shipped_cost
+
+KERNELS = Path(segment.__file__).parent / "kernels"
+FILES = sorted(path for path in KERNELS.rglob("*.py") if path.name not in ("__init__.py", "compile.py"))
+
+
+def _flags(function, module):
+    """Return the fastmath flags of a decorated function, by name or as typed."""
+    for decorator in function.decorator_list:
+        for keyword in getattr(decorator, "keywords", ()):
+            if keyword.arg == "fastmath":
+                return eval(compile(ast.Expression(keyword.value), "", "eval"), vars(module))
+    return ()
+
+
+def _sums_and_writes(loop):
+    """Tell whether an innermost loop adds to a scalar that outlives its body, and writes to an array."""
+    nodes = [node for statement in loop.body for node in ast.walk(statement)]
+    if any(isinstance(node, ast.For | ast.While) for node in nodes):
+        return False
+    targets = [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
+    own = {target.id for target in targets if isinstance(target, ast.Name)}
+    added = [node.target for node in nodes if isinstance(node, ast.AugAssign)]
+    sums = any(isinstance(target, ast.Name) and target.id not in own for target in added)
+    return sums and any(isinstance(target, ast.Subscript) for target in targets + added)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_loop_that_may_be_reordered_both_sums_and_writes(path):
+    name = "segment.kernels." + ".".join(path.relative_to(KERNELS).with_suffix("").parts)
+    module = importlib.import_module(name)
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef) and "reassoc" in _flags(function, module):
+            for loop in ast.walk(function):
+                if isinstance(loop, ast.For) and _sums_and_writes(loop):
+                    pytest.fail(f"{path}:{loop.lineno}: {function.name} sums and writes in one loop: part it")
+
+
+def test_such_a_loop_would_be_found():
+    code = "for i in range(9):\n    y = x[i]\n    y += 1\n    out[i] = y\n"
+    assert not _sums_and_writes(ast.parse(code).body[0])
+    assert _sums_and_writes(ast.parse(code + "    total += y\n").body[0])
+
+
+def _neighbors(rng):
+    references, queries = rng.normal(size=(2, 70, 37)).astype(np.float32)
+    bounds = np.full((70, 70), -1e9, np.float32)
+    queries = np.hstack([queries, np.zeros((70, 1), np.float32)])
+    distances, indices = np.full((70, 5), np.inf, np.float32), np.full((70, 5), -1, np.int32)
+    return update_neighbors, [bounds, queries, references, 0, 0, distances, indices]
+
+
+def _solve(rng):
+    guide = np.hstack([rng.random((50, 3)), 1 + rng.random((50, 6))]).astype(np.float32)
+    return solve_coefficients, [guide, 1e-3, rng.random((50, 4, LANES)).astype(np.float32)]
+
+
+def _labels(rng):
+    guide = rng.integers(0, 256, (9, 11, 3)).astype(np.uint8)
+    coefficients = rng.normal(size=(2, 5, 6, 4, LANES)).astype(np.float32)
+    rows, columns = np.arange(9) // 2, np.arange(11) // 2
+    shares = [(np.arange(n) % 2 / 2).astype(np.float32) for n in (9, 11)]
+    labels = np.zeros((9, 11), np.int32)
+    return label_rows, [guide, coefficients, 2 * LANES, rows, shares[0], columns, shares[1], labels]
+
+
+def _spectra(rng):
+    spectra = (rng.normal(size=(3, 32, 32)) + 1j * rng.normal(size=(3, 32, 32))).astype(np.complex64)
+    filters = rng.normal(size=(6, 32, 32)).astype(np.float32)
+    return filter_spectra, [spectra, filters, 2, np.empty((3, 6, 16, 16), np.complex64)]
+
+
+def _modulus(rng):
+    values = (rng.normal(size=301) + 1j * rng.normal(size=301)).astype(np.complex64)
+    return modulus, [values, np.empty(301, np.float32)]
+
+
+def _pairs(rng):
+    weights, means, variances = rng.uniform(0.2, 0.8, 4), rng.normal(size=(4, 2)), 1 + rng.random((4, 2))
+    outputs = [np.empty(4), np.empty(4, np.int64)]
+    return fit_pairs, [rng.normal(size=999), weights, means, variances, 1e-6, 1e-9, 50, *outputs]
+
+
+@pytest.mark.parametrize("case", [_neighbors, _solve, _labels, _spectra, _modulus, _pairs])
+def test_results_do_not_depend_on_where_arrays_lie(case):
+    kernel, arguments = case(np.random.default_rng(0))
+    rng, found = np.random.default_rng(1), set()
+    for _ in range(200):
+        arena = np.empty(1 << 20, np.uint8)
+        place, moved = 0, [None] * len(arguments)
+        for i in rng.permutation(len(arguments)):
+            value = arguments[i]
+            if isinstance(value, np.ndarray):
+                place = -(-(place + int(rng.integers(0, 200))) // value.itemsize) * value.itemsize
+                moved[i] = arena[place : place + value.nbytes].view(value.dtype).reshape(value.shape)
+                moved[i][...] = value
+                place += value.nbytes
+            else:
+                moved[i] = value
+        kernel(*moved)
+        found.add(b"".join(value.tobytes() for value in moved if isinstance(value, np.ndarray)))
+    assert len(found) == 1
+
+
+def test_the_cost_of_a_merge_does_not_depend_on_where_arrays_lie():
+    quadratic = shipped_cost().merge
+    rng, found = np.random.default_rng(1), set()
+    x = rng.normal(size=len(quadratic.mean))
+    for _ in range(300):
+        arena = np.empty(1 << 12)
+        start = int(rng.integers(0, 500))
+        arena[start : start + len(x)] = x
+        found.add(_cost(arena[start : start + len(x)], quadratic))
+    assert len(found) == 1
