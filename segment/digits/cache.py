@@ -16,7 +16,7 @@ from segment.errors import OutputError
 from segment.output import atomic_path, versions
 
 # To be raised whenever the same images would give other features.
-FORMAT = 1
+FORMAT = 2
 KEPT_FILES = 8
 
 

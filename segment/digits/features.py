@@ -20,6 +20,7 @@ from segment.parallel import block_ranges, map_blocks, single_threaded_blas
 
 PCA_ROWS = 20_000
 BLOCK_ROWS = 100
+PRODUCT_COLUMNS = 128
 # A spread below this (in pixels squared) is a stroke of no width: dividing by it would blow up noise.
 MIN_VARIANCE = 0.3
 # The numbers below (powers and bounds of the scaling) were found on MNIST with the accuracy in view.
@@ -195,10 +196,18 @@ def fit_features(
                 lambda share: progress(share * first),
             )
         )
-    mean, components, explained = _principal_axes(raw, n_components)
+    mean = raw.mean(axis=0, dtype=np.float64).astype(np.float32)
+    # In place: no larger matrix is held in a run.
+    raw -= mean
+    with single_threaded_blas():
+        components, explained = _principal_axes(raw, n_components, n_jobs)
     model = FeatureModel(kind, typical_spread, mean, components, explained)
     features = np.empty((len(images), len(components)), np.float32)
-    features[fitted] = model.project(raw)
+
+    def project(block: tuple[int, int]) -> None:
+        features[fitted[slice(*block)]] = raw[slice(*block)] @ components.T
+
+    map_blocks(project, block_ranges(len(fitted), 10 * BLOCK_ROWS), n_jobs)
     features[others] = model.transform(
         images[others], n_jobs, lambda share: progress(first + share * (1 - first))
     )
@@ -224,12 +233,34 @@ def _typical_spread(images: np.ndarray, n_jobs: int | None) -> np.ndarray:
     return np.median(np.concatenate(spreads), axis=0)
 
 
-def _principal_axes(raw: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return mean, axes (strongest first) and the share of the variance that they keep."""
-    from sklearn.decomposition import PCA
+def _principal_axes(centered: np.ndarray, n_components: int, n_jobs: int | None) -> tuple[np.ndarray, float]:
+    """Return the axes of the largest variance, strongest first, and the share of the variance they keep."""
+    from scipy.linalg import eigh, svd
 
-    mean = raw.mean(axis=0, dtype=np.float64).astype(np.float32)
-    # For few images the covariance is the larger matrix by far.
-    solver = "covariance_eigh" if len(raw) > raw.shape[1] else "full"
-    pca = PCA(min(n_components, *raw.shape), svd_solver=solver).fit(raw - mean)
-    return mean, pca.components_.astype(np.float32), float(pca.explained_variance_ratio_.sum())
+    n, d = centered.shape
+    kept = min(n_components, n, d)
+    if n > d:
+        covariance = _upper_product(centered, n_jobs)
+        total = float(np.trace(covariance, dtype=np.float64))
+        variances, vectors = eigh(covariance, lower=False, subset_by_index=[d - kept, d - 1])
+        axes = np.ascontiguousarray(vectors[:, ::-1].T)
+    else:
+        # For few images the covariance is the larger matrix by far.
+        _, roots, axes = svd(centered, full_matrices=False)
+        total, variances, axes = float((roots**2).sum(dtype=np.float64)), roots[:kept] ** 2, axes[:kept]
+    # An axis has no sign of its own: its largest entry is made positive.
+    largest = np.abs(axes).argmax(axis=1)
+    axes *= np.where(axes[np.arange(kept), largest] < 0, np.float32(-1), np.float32(1))[:, None]
+    return axes, float(variances.sum(dtype=np.float64) / total) if total > 0 else 1.0
+
+
+def _upper_product(X: np.ndarray, n_jobs: int | None) -> np.ndarray:
+    """Return X.T @ X, of which only the upper triangle is filled (whole blocks of it)."""
+    d = X.shape[1]
+    product = np.zeros((d, d), X.dtype)
+
+    def fill(block: tuple[int, int]) -> None:
+        product[slice(*block), block[0] :] = X[:, slice(*block)].T @ X[:, block[0] :]
+
+    map_blocks(fill, block_ranges(d, PRODUCT_COLUMNS), n_jobs)
+    return product
