@@ -54,5 +54,13 @@ def test_choices_are_those_of_the_code(key):
     assert sorted(CHOICES[key]) == sorted(SOURCES[key])
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_with_choices_says_what_they_are(name):
+    command = main.get_command(click.Context(main), name)
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and isinstance(parameter.type, click.Choice):
+            assert parameter.help, f"{name} --{parameter.name} has no help"
+
+
 def test_no_choice_has_vanished():
     assert set(SOURCES) <= set(CHOICES)

@@ -76,7 +76,13 @@ class Stages:
     help="What to fit on; train-test scores on the part kept apart.",
 )
 @click.option("--limit", type=_count, metavar="N", help="Use only N images, evenly spread.")
-@click.option("--features", type=click.Choice(FEATURES), default="scattering", show_default=True)
+@click.option(
+    "--features",
+    type=click.Choice(FEATURES),
+    default="scattering",
+    show_default=True,
+    help="What describes a digit: its scattering transform (deskewed), deskewed pixels, or its pixels.",
+)
 @click.option(
     "--pca",
     "n_features",
@@ -90,6 +96,7 @@ class Stages:
     type=click.Choice(("full", "diag", "tied", "spherical")),
     default="full",
     show_default=True,
+    help="Shape of the clusters: any ellipsoid, axes-parallel, all alike, or spheres.",
 )
 @click.option("-k", "--clusters", "n_clusters", type=_count, default=10, show_default=True, help="Clusters.")
 @click.option(
@@ -104,14 +111,15 @@ class Stages:
     type=click.Choice(("overlap", "demp", "entropy")),
     default="overlap",
     show_default=True,
-    help="How components are merged.",
+    help="Merge the components that overlap most, that would err most (demp), or whose merging lowers the "
+    "entropy most.",
 )
 @click.option(
     "--refine",
     type=click.Choice(("graph", "none")),
     default="graph",
     show_default=True,
-    help="Cut the graph of nearest neighbors, starting from the mixture.",
+    help="Cut the graph of nearest neighbors, starting from the mixture; none keeps the mixture's clusters.",
 )
 @click.option(
     "--n-init",
@@ -193,12 +201,15 @@ def _say_summary(summary: dict[str, Any], output: Path, verbose: bool) -> None:
         bounds = [f"{run['lower_bound']:.3f}" for run in summary["restarts"] if run["rounds"] > 1]
         say(f"{len(summary['restarts'])} starts; lower bounds of those that went on: {', '.join(bounds)}")
         say(f"EM: {summary['n_iter']} steps, lower bound {summary['lower_bound']:.4f}")
-        say(f"clusters, by matched digit: {', '.join(_matched(summary))}")
+        by = "" if summary["mapping"] is None else ", by matched digit"
+        say(f"clusters{by}: {', '.join(_matched(summary))}")
     say(f"look at {output / 'samples.png'}, and at the others beside it")
 
 
 def _matched(summary: dict[str, Any]) -> list[str]:
-    mapping = summary["mapping"] if summary["mapping"] is not None else ["?"] * len(summary["cluster_sizes"])
+    if summary["mapping"] is None:
+        return [f"#{k} ({size})" for k, size in enumerate(summary["cluster_sizes"])]
+    mapping = ["left over" if digit < 0 else digit for digit in summary["mapping"]]
     return [
         f"{digit} ({size})"
         for digit, size in sorted(zip(map(str, mapping), summary["cluster_sizes"], strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -188,6 +188,8 @@ def cluster_digits(
     """
     settings = settings or DigitSettings()
     fitted, test = split_digits(digits, split)
+    distinct = _distinct(fitted.images)
+    _check_distinct(len(fitted.images), len(distinct[0]), settings.components)
     step("features", 0.0)
     features, X = cached_features(
         to_frame(fitted.images),
@@ -204,7 +206,7 @@ def cluster_digits(
     refinement = None
     if settings.refine == "graph":
         step("graph", 0.0)
-        refinement = refine(X, labels, settings.n_clusters, random_state=settings.random_state, n_jobs=n_jobs)
+        refinement = _refine_distinct(X, labels, distinct, settings, n_jobs)
         labels, groups = refinement.labels.astype(np.int64), np.arange(settings.n_clusters)
         parameters = mixture_of_labels(X, labels, settings.n_clusters, settings.covariance_type)
         posterior = responsibilities(X, parameters, n_jobs=n_jobs)
@@ -218,6 +220,37 @@ def cluster_digits(
     return DigitClustering(
         fitted, X, mixture, merging, mixture_labels, refinement, labels, posterior, model, *seen_later
     )
+
+
+def _check_distinct(n_digits: int, n_distinct: int, n_components: int) -> None:
+    """Refuse more components than there are distinct images: the rest would be chance."""
+    if n_distinct < n_components:
+        distinct = "" if n_distinct == n_digits else f", {n_distinct} of them distinct"
+        raise DataError(
+            f"{n_components} components for {n_digits} digits{distinct}; allowed are 1 to {n_distinct}"
+        )
+
+
+def _distinct(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the distinct images, first come first, and which of these each image is."""
+    numbers: dict[bytes, int] = {}
+    which = np.array([numbers.setdefault(image.tobytes(), len(numbers)) for image in images])
+    return np.unique(which, return_index=True)[1], which
+
+
+def _refine_distinct(
+    X: np.ndarray,
+    labels: np.ndarray,
+    distinct: tuple[np.ndarray, np.ndarray],
+    settings: DigitSettings,
+    n_jobs: int | None,
+) -> Refinement:
+    """Refine each distinct image once: alike ones would be one another's only neighbors."""
+    rows, which = distinct
+    found = refine(
+        X[rows], labels[rows], settings.n_clusters, random_state=settings.random_state, n_jobs=n_jobs
+    )
+    return replace(found, labels=found.labels[which], support=found.support[which])
 
 
 def split_digits(digits: DigitSet, split: str) -> tuple[DigitSet, DigitSet | None]:

@@ -14,6 +14,7 @@ INK = "magma"
 HEAT = "Blues"
 # In widths of a cell: a square image and the caption above it.
 CELL_HEIGHT = 1.22
+MATCHED = "matched digit"
 
 
 def draw_confusion(confusion: np.ndarray) -> Any:
@@ -55,7 +56,9 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.001 else "<0.1%"
 
 
-def draw_components(means: np.ndarray, weights: np.ndarray, names: Sequence[str]) -> Any:
+def draw_components(
+    means: np.ndarray, weights: np.ndarray, names: Sequence[str], owner: str = MATCHED
+) -> Any:
     """Draw the mean image of every component with its weight and the digit it was matched to.
 
     Parameters
@@ -63,12 +66,14 @@ def draw_components(means: np.ndarray, weights: np.ndarray, names: Sequence[str]
     means : (K, height, width) ndarray
     weights : (K,) ndarray
     names : sequence of K str
+    owner : str
+        What the names are.
     """
     columns = min(10, len(means))
     rows = -(-len(means) // columns)
     figure = new_figure(0.95 * columns + 0.2, 0.95 * CELL_HEIGHT * rows + 0.55)
     axes = figure.subplots()
-    axes.set_title("mean image of each component: matched digit, weight", fontsize=9, pad=12)
+    axes.set_title(f"mean image of each component: {owner}, weight", fontsize=9, pad=12)
     for k, (mean, name, weight) in enumerate(zip(means, names, weights, strict=True)):
         brightest = max(float(mean.max()), 1e-9)
         _tile(axes, mean, k // columns, k % columns, f"{name}: {weight:.1%}", INK, brightest)
@@ -195,7 +200,7 @@ def draw_embedding(points: np.ndarray, clusters: np.ndarray, names: Sequence[str
     return figure
 
 
-def draw_overlap(overlap: np.ndarray, groups: np.ndarray, names: Sequence[str]) -> Any:
+def draw_overlap(overlap: np.ndarray, groups: np.ndarray, names: Sequence[str], owner: str = MATCHED) -> Any:
     """Draw the posterior overlap of the components, sorted and framed by the cluster they were merged to."""
     order = np.argsort(groups, kind="stable")
     figure = new_figure(6.2, 5.4)
@@ -207,9 +212,7 @@ def draw_overlap(overlap: np.ndarray, groups: np.ndarray, names: Sequence[str]) 
         axes.add_patch(_frame(start - 0.5, end - start))
     axes.set_xticks((starts + ends - 1) / 2, names)
     axes.set_yticks((starts + ends - 1) / 2, names)
-    quiet_axes(
-        axes, f"{len(overlap)} components merged to {len(ends)} clusters", "matched digit", "matched digit"
-    )
+    quiet_axes(axes, f"{len(overlap)} components merged to {len(ends)} clusters", owner, owner)
     bar = figure.colorbar(image, shrink=0.8, ticks=np.sqrt([0, 0.01, 0.1, 0.25, 0.5, 1]))
     bar.ax.set_yticklabels(["0", ".01", ".1", ".25", ".5", "1"], fontsize=7)
     bar.set_label("overlap of the posteriors", fontsize=8)
@@ -222,7 +225,9 @@ def _frame(start: float, size: int) -> Any:
     return Rectangle((start, start), size, size, fill=False, edgecolor=COLORS[1], linewidth=1.2)
 
 
-def draw_merge_tree(steps: Sequence[MergeStep], groups: np.ndarray, names: Sequence[str]) -> Any:
+def draw_merge_tree(
+    steps: Sequence[MergeStep], groups: np.ndarray, names: Sequence[str], owner: str = MATCHED
+) -> Any:
     """Draw the merges in their order, a bracket each, over the components sorted by cluster."""
     # Leaves in the order of the merges, so that no brackets cross.
     leaves = {k: [k] for k in range(len(groups))}
@@ -244,7 +249,7 @@ def draw_merge_tree(steps: Sequence[MergeStep], groups: np.ndarray, names: Seque
     quiet_axes(
         axes,
         f"{len(groups)} components merged to {len(ends)} clusters",
-        "matched digit of the cluster",
+        owner,
         "merge number",
     )
     return figure

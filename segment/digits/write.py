@@ -119,7 +119,7 @@ def _assignments(clustering: DigitClustering) -> str:
 
 def figures(clustering: DigitClustering, summary: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield name and `matplotlib.figure.Figure` of every figure that the clustering has the data for."""
-    names = _cluster_names(clustering)
+    names, owner = _cluster_names(clustering), _owner(clustering)
     if summary["confusion"] is not None:
         yield "confusion_matrix", draw.draw_confusion(summary["confusion"])
         measure = "accuracy" if clustering.merging is None else "purity"
@@ -135,13 +135,18 @@ def figures(clustering: DigitClustering, summary: dict[str, Any]) -> Iterator[tu
     merging = clustering.merging
     if merging is not None:
         merged = _cluster_names(clustering, clustering.mixture_labels)
-        yield "overlap", draw.draw_overlap(merging.overlap, merging.groups, merged)
+        yield "overlap", draw.draw_overlap(merging.overlap, merging.groups, merged, owner)
         if merging.steps:
-            yield "merge_tree", draw.draw_merge_tree(merging.steps, merging.groups, merged)
+            yield "merge_tree", draw.draw_merge_tree(merging.steps, merging.groups, merged, owner)
+
+
+def _owner(clustering: DigitClustering) -> str:
+    """Return what the names of clusters are."""
+    return "cluster" if clustering.digits.labels is None else draw.MATCHED
 
 
 def _cluster_names(clustering: DigitClustering, labels: np.ndarray | None = None) -> list[str]:
-    """Return the matched digit of every cluster, or a letter where none is known."""
+    """Return the matched digit of every cluster, or its number where none is known."""
     mapping = clustering.model.mapping
     scores = clustering.mixture_scores() if labels is not None else None
     if scores is not None:
@@ -165,7 +170,9 @@ def _components(clustering: DigitClustering, names: list[str]) -> Any:
     mass = posterior.sum(axis=0)
     means = (sums / np.maximum(mass, 1e-12)[:, None]).reshape(-1, *images.shape[1:])
     order = np.argsort(np.array(owners), kind="stable")
-    return draw.draw_components(means[order], mass[order] / len(flat), [owners[k] for k in order])
+    return draw.draw_components(
+        means[order], mass[order] / len(flat), [owners[k] for k in order], _owner(clustering)
+    )
 
 
 def _examples(clustering: DigitClustering, names: list[str]) -> Iterator[tuple[str, list]]:
