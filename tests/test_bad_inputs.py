@@ -4,6 +4,7 @@ Each row says how the input is made, what is called, the exit code, and words th
 what was wrong, and the cure. No row may end in a traceback or leave anything half-written.
 """
 
+import gzip
 import json
 import os
 import re
@@ -23,7 +24,10 @@ from PIL import Image
 from segment import GaussianMixture
 from segment.archive import write_archive
 from segment.cli import main
+from segment.digits.features import FeatureModel
+from segment.digits.model import DigitModel
 from segment.errors import SegmentError
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.photo import segment_photo, segment_regions
 from segment.photo.model import PhotoModel
 from segment.photo.read import decode_photo
@@ -43,12 +47,13 @@ MODEL = {
 
 
 class Row(NamedTuple):
-    """One bad input: what is made before, the command or call, the exit code, words of the message."""
+    """One bad input: what is made before, the command, exit code, words of the message, the file's name."""
 
     make: object
     call: object
     code: int
     words: str
+    name: str = ""
 
 
 def tiff(array, **options):
@@ -197,6 +202,83 @@ MODELS = {
     "pipe.npz": (os.mkfifo, "named pipe.*--save model"),
     "missing.npz": (lambda path: None, "no such file.*--save model"),
 }
+# Sets of digits, by name: how they are made and words of the message.
+IMAGES = np.random.default_rng(2).integers(0, 256, (30, 8, 8)).astype(np.uint8)
+
+
+def digit_set(**arrays):
+    return lambda path: np.savez(path, **arrays)
+
+
+def idx(shape, data=b"", code=8):
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape) + data
+
+
+DIGIT_SETS = {
+    "strings.npz": (digit_set(images=IMAGES, labels=np.array(["one"] * 30)), "labels of type <U3.*number"),
+    "halves.npz": (digit_set(images=IMAGES, labels=np.arange(30) / 2), "expected whole numbers"),
+    "nan_labels.npz": (digit_set(images=IMAGES, labels=np.full(30, np.nan)), "expected whole numbers"),
+    "negative.npz": (digit_set(images=IMAGES, labels=np.arange(30) - 9), "labels from -9.*whole numbers"),
+    "few_labels.npz": (digit_set(images=IMAGES, labels=np.arange(9)), r"\(9,\), expected \(30,\)"),
+    "nan.npz": (digit_set(images=np.full((30, 8, 8), np.nan)), "non-finite"),
+    "texts.npz": (digit_set(images=np.array([[["a"]]])), "images of type <U1"),
+    "flat.npz": (digit_set(images=IMAGES[0]), r"expected \(n, rows, columns\)"),
+    "no_images.npz": (digit_set(images=IMAGES[:0]), "holds no image"),
+    "others.npz": (digit_set(pictures=IMAGES), r"has \['pictures'\], expected images"),
+    "alike.npz": (digit_set(images=IMAGES * 0), "10 components for 30 digits, 1 of them distinct"),
+    "text.npz": (file(b"no archive"), "no readable .npz"),
+    "rank_200.idx": (file(idx([1] * 200)), "IDX rank 200; at most 32"),
+    "rank_0.idx": (file(idx([])), "rank 0"),
+    "type.idx": (file(idx([1, 1, 1], code=7)), "0x07 is not defined"),
+    "short.idx": (file(idx([30, 8, 8], b"12")), "truncated.*fetch it again"),
+    "long.idx": (file(idx([1, 2, 2], b"12345")), "too long"),
+    "none.idx": (file(idx([0, 28, 28])), "holds no image"),
+    "bomb.idx.gz": (file(gzip.compress(idx([2, 8, 8], bytes(50_000_000)))), "too long: more than 144 bytes"),
+    "claims.idx": (file(idx([2**32 - 1, 9999, 9999], b"12")), "truncated"),
+    "half.idx.gz": (file(half(gzip.compress(idx([30, 8, 8], IMAGES.tobytes())))), "gzip stream is damaged"),
+}
+# Pictures that hold no digits.
+PICTURES = {
+    "white.png": (file(encoded(np.full((40, 30, 3), 255, np.uint8))), "no ink"),
+    "black.png": (file(encoded(np.zeros((40, 30, 3), np.uint8))), "no ink"),
+    "dot.png": (file(encoded(np.zeros((1, 1, 3), np.uint8))), "no ink"),
+    "clear_digit.png": (file(encoded(np.dstack([IMAGE, IMAGE[:, :, 0] * 0]))), "no ink"),
+    "noise.png": (
+        file(encoded(np.pad(NOISE, ((1, 1), (1, 1), (0, 0))))),
+        "no digits: .*expected dark digits",
+    ),
+    "blank.idx": (file(idx([3, 28, 28], bytes(3 * 784))), "no ink"),
+    "no_image.idx": (file(idx([0, 28, 28])), r"shape \(0, 28, 28\)"),
+    "words.png": (file(b"no picture"), "no image file"),
+    "nan_digit.tif": (file(tiff(np.full((8, 8), np.nan, "f4"))), "NaN or infinity"),
+}
+
+
+def digit_model(**change):
+    """Write a small valid model of digits, or one with some fields changed (None: lacking)."""
+    features = FeatureModel("pixels", np.ones(2), np.zeros(784, "f4"), np.eye(3, 784, dtype="f4"), 0.5)
+    parameters = Parameters(MODEL["weights"], MODEL["means"], MODEL["covariances"], "full")
+
+    def write(path):
+        DigitModel(features, parameters, np.arange(2), np.arange(2), 2).save(path)
+        with np.load(path) as stored:
+            arrays = dict(stored) | change
+        write_archive(path, {name: value for name, value in arrays.items() if value is not None})
+
+    return write
+
+
+DIGIT_MODELS = {
+    "mapping.npz": (digit_model(mapping=np.array([99, 1])), "one of the 2 classes"),
+    "twice.npz": (digit_model(mapping=np.array([1, 1])), "a class of its own|classes, once"),
+    "groups.npz": (digit_model(groups=np.array([0, 7])), "groups must be from 0 to 1"),
+    "no_groups.npz": (digit_model(groups=None), "not of digits.*lacks groups"),
+    "nan_mean.npz": (digit_model(features_mean=np.full(784, np.nan, "f4")), "features_mean holds NaN"),
+    "nan_weight.npz": (digit_model(weights=np.array([np.nan, 1])), "weights holds NaN"),
+    "kind.npz": (digit_model(features_kind=np.array("eyes")), "'eyes'; allowed are scattering"),
+    "faint.npz": (digit_model(faint=np.array(np.nan)), "faint holds NaN"),
+    "photo.npz": (model(), "not of digits"),
+}
 OTHER_COMMANDS = {
     ("nothing",): (2, "No such command"),
     ("lab",): (2, "Missing argument"),
@@ -282,6 +364,19 @@ def rows():
         yield "photo " + repr(arguments)[:60], Row(None, ["photo", *arguments], code, words)
     for name, (make, words) in MODELS.items():
         yield f"model {name}", Row(make, ["photo", "flag.png", "--model", name], 1, f"{name}: .*{words}")
+    for name, (make, words) in DIGIT_SETS.items():
+        call = ["digits", "--data", name, "-q", "--features", "pixels"]
+        yield f"digits {name}", Row(make, call, 1, words, name)
+    for name, (make, words) in PICTURES.items():
+        yield (
+            f"digits in {name}",
+            Row(make, ["digits-predict", "good.npz", name], 1, f"{name}: .*{words}", name),
+        )
+    for name, (make, words) in DIGIT_MODELS.items():
+        yield (
+            f"digits by {name}",
+            Row(make, ["digits-predict", name, "flag.png"], 1, f"{name}: .*{words}", name),
+        )
     for arguments, (code, words) in OTHER_COMMANDS.items():
         yield " ".join(arguments), Row(None, list(arguments), code, words)
 
@@ -299,13 +394,14 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(IMAGE).save("flag.png")
     Path("in_the_way").write_text("no folder")
+    digit_model()("good.npz")
     return tmp_path
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_a_bad_input_is_refused_in_words(row, place):
     if row.make is not None:
-        name = row.call[1] if row.call[1] != "flag.png" else row.call[-1]
+        name = row.name or (row.call[1] if row.call[1] != "flag.png" else row.call[-1])
         row.make(place / name)
     before = names(place)
     result = CliRunner().invoke(main, row.call, input=b"")
