@@ -1,9 +1,8 @@
 """More components than clusters: several mixtures are merged, each by itself, and vote.
 
-How many Gaussians meet where two classes touch is chance, and one merged wrongly costs a whole class: 80
-components on the pixels of MNIST, merged to 10, gave .83 to .92 for three in ten. Another mixture errs
-elsewhere. In the end one mixture is fitted to the vote. The settings were found on MNIST with the accuracy
-in view; no label is used here.
+How many Gaussians meet where two classes touch is chance, and one merged wrongly costs a whole class; another
+mixture errs elsewhere. In the end one mixture is fitted to the vote. The settings were found on MNIST with
+the accuracy in view (docs/decisions/digit-committee.md); no label is used here.
 """
 
 from __future__ import annotations
@@ -31,16 +30,14 @@ from segment.mixture.seeding import kmeans
 from segment.mixture.stepwise import stepwise_em
 from segment.parallel import map_blocks, single_threaded_blas
 
-# Starts, and how many of them, best log-likelihood first, go on and vote. On MNIST, 80 components, pixels,
-# 40 draws from 15 fits, least accuracy of the vote: 8 and 5 .956, 6 and 6 .956, 5 and 5 .849, 4 and 4 .869.
-# Seeds 0 to 9, whole: .953 to .964. With all starts from one subset, seed 1 gave .83: they err alike.
+# Starts, and how many of them, best log-likelihood first, go on and vote: fewer may fail to outvote an error.
 STARTS, VOTERS = 8, 5
 ROWS, ROWS_EACH = 20_000, 250
 KMEANS_STEPS = 5
-# Four passes of stepwise EM reach what a dozen steps on all samples reach, in half of the time.
+# Four passes of stepwise EM reach what a dozen steps on all samples reach.
 PASSES, BLOCKS, BLOCK_ROWS_EACH = 4, 20, 10
 STEPS, TOL = 10, 1e-4
-# Purer components than with relative_reg 0.1 alone (.952 in place of .949 for three seeds, EM continued).
+# Purer components than with a strong relative_reg alone.
 VOTER = {"relative_reg": 0.02, "covariance_shrinkage": 0.2}
 REFIT_STEPS, REFIT_TOL = 30, 1e-3
 
@@ -149,7 +146,7 @@ def _refit(
     """Fit each cluster's components to its samples alone, and put the mixture together from them.
 
     Ten small mixtures cost a tenth of a large one, and a component that no longer reaches into another
-    class is purer: .962 in place of .945 (mean of six mixtures whose vote was .961).
+    class is purer.
     """
     clear = np.zeros_like(posterior)
 

@@ -1,6 +1,7 @@
 """Fit the mixture: a race of starts on some rows and the leading axes, then all rows, then all axes.
 
-The settings were found on MNIST with the accuracy in view; no label is used here, nor to choose a run.
+The settings were found on MNIST with the accuracy in view (docs/decisions/digit-starts.md); no label is used
+here, nor to choose a run.
 """
 
 from __future__ import annotations
@@ -22,14 +23,13 @@ from segment.mixture.race import Heat, leaders, race
 from segment.mixture.seeding import kmeans
 
 # Starts race at rising cost: all on a few rows and axes, the best of them on more, the last few on all rows.
-# One start in ten to thirty leads to the best optimum of raw pixels, so many are needed and most are bad.
 FIRST_AXES, FIRST_ROWS, FIRST_ROWS_EACH = 20, 6_000, 250
 SECOND_ROWS = 20_000
 SHORT_RUN_TOL, SHORT_RUN_STEPS, MOST_STEPS = 2e-3, 30, 1000
 # Shorter k-means gives as good starts as one that has converged.
 KMEANS_STEPS = 5
 # On these leading axes, and strongly regularized, the likelihood is compared: in more of them, or with a weak
-# reg_covar, it prefers optima that split the ones and merge 4 with 9 (pixels: .68 in place of .77).
+# reg_covar, it prefers optima that split the ones and merge 4 with 9.
 START_FEATURES = 30
 START_REG = 0.1
 # On all axes a covariance of one class is badly determined: half of it is borrowed from the pool.

@@ -18,7 +18,8 @@ from segment.errors import DatasetError
 
 # Ink over more than this share of the picture is no pen's.
 MAX_COVER = 0.6
-# A picture that falls into pieces and is parted from its ground less well than this is a photo.
+# A picture that falls into pieces and is parted from its ground less well than this is a photo
+# (docs/decisions/no-digits.md).
 MIN_SEPARATION = 0.84
 # Integers of more than 8 bits are scaled from the smallest depth that holds them: cameras and scanners
 # write 10, 12 and 14 bits as 16.
