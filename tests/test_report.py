@@ -14,7 +14,7 @@ from segment.cli import main
 from segment.errors import DataError, SegmentWarning
 from segment.report import sections as rooms
 from segment.report.blocks import Section, embedded_photo
-from segment.report.build import make_section, section_names, write_report
+from segment.report.build import make_section, section_names, typeset, write_report
 from segment.report.replays import View
 from segment.report.settings import Settings
 
@@ -103,6 +103,31 @@ def test_files_stand_beside_the_page(report):
     assert record["versions"]["numpy"] == np.__version__
     assert not report.failures
     assert not report.surprises
+
+
+@pytest.mark.parametrize(
+    ("text", "typeset_text"),
+    [
+        ("at most 1.0e-06", "at most 1.0 \N{MULTIPLICATION SIGN} 10⁻⁶"),
+        ("7.6e\N{MINUS SIGN}01", "7.6 \N{MULTIPLICATION SIGN} 10⁻¹"),
+        ("less than 1e-09 nats, -3.5", "less than 1 \N{MULTIPLICATION SIGN} 10⁻⁹ nats, \N{MINUS SIGN}3.5"),
+        ("0.0e+00", "0.0"),
+        ("2e+12", "2 \N{MULTIPLICATION SIGN} 10¹²"),
+        ("#4e3712 and #1e-05 in IMG-1e5.png", "#4e3712 and #1e-05 in IMG-1e5.png"),
+    ],
+)
+def test_numbers_are_set_as_in_print(text, typeset_text):
+    assert typeset(text) == typeset_text
+
+
+def test_the_curve_of_icl_says_how_many_samples_a_photo_counts_as():
+    from segment import segment_photo
+    from segment.photo.draw import draw_sheet
+
+    pixels = np.random.default_rng(0).integers(0, 255, (12, 12, 3), dtype=np.uint8)
+    sheet = draw_sheet(segment_photo(pixels, n_components=2), {1: 3.0, 2: 1.0, 3: 2.0}, "noise")
+    labels = [axes.get_ylabel() for axes in sheet.get_axes()]
+    assert "ICL (photo counted\nas 2\N{NO-BREAK SPACE}000 samples)" in labels
 
 
 def test_replays_hold_every_iteration(text):

@@ -107,8 +107,8 @@ def run(random_state: int = 0) -> FivePoints:
         findings=(
             "One source prints responsibilities of 0.5 for every point in the first E-step. Only the middle "
             f"point has 0.5; the first one has {shares[0, 0]:.3f}. From 0.5 everywhere EM could not go on: "
-            f"after {stuck.n_iter} more iterations the two means would still differ by "
-            f"{abs(float(np.diff(stuck.last.means[:, 0])[0])):.1g}.",
+            f"after {stuck.n_iter} more iterations the two means are {stuck.last.means[0, 0]:g} and "
+            f"{stuck.last.means[1, 0]:g}.",
             f"EM ends after {trace.n_iter} iterations at {_in_words(trace)}. It has converged, and yet this "
             "is no maximum but a saddle: points and start mirror one another about 3, every step keeps that, "
             "and EM finds the best of the symmetric mixtures only. The Hessian of the log-likelihood has the "

@@ -12,7 +12,7 @@ from segment.data.samples import Samples
 from segment.em.uncertainty import StandardErrors, observed_information
 from segment.lab.drawing import draw_climb, draw_ellipses, draw_points
 from segment.lab.matching import Agreement, agreement, matched
-from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_least, at_most
+from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Picture, Table, at_least, at_most
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
 from segment.mixture.expectation import assign, log_densities
 from segment.mixture.families.gaussian.parameters import Parameters
@@ -134,8 +134,8 @@ def _table(found: Parameters, errors: StandardErrors) -> Table:
 def _checks(trace: Trace[Parameters], agreed: Agreement, errors: StandardErrors) -> tuple[Check, ...]:
     off = np.abs(errors.estimates - _vector(TRUTH)) / errors.errors
     return (
-        at_most("means off the truth, in standard errors", float(off[4:12].max()), 3.5, ".2f"),
-        at_most("covariances off the truth, in standard errors", float(off[12:].max()), 4.0, ".2f"),
+        at_most("means off the truth, in standard errors", float(off[4:12].max()), SAMPLING, ".2f"),
+        at_most("covariances off the truth, in standard errors", float(off[12:].max()), SAMPLING, ".2f"),
         at_least("adjusted Rand index", agreed.ari, 0.9),
         never_falls(trace),
     )

@@ -15,8 +15,9 @@ from segment.em.uncertainty import (
     supplemented_em,
 )
 from segment.lab.basin import PairFits, fit_pairs
-from segment.lab.outcome import Check, Column, Outcome, Table, at_least, at_most
+from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Table, at_least, at_most
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
+from segment.mixture.expectation import score_samples
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.seeding import starting_points
 from segment.mixture.uncertainty import GaussianData
@@ -36,6 +37,7 @@ RELATIVE_REG = 1e-6
 # The basin map: every pair of starting means from a row of this many between these two, in cm.
 GRID = (48, 100.0, 220.0)
 N_DATA_SETS = 200
+N_REPLICATES = 200
 
 # Nats by which one optimum must lie below another to be a different, worse one, and the standard deviation
 # (cm) below which a component describes a few neighboring heights and no group of people.
@@ -112,7 +114,10 @@ def run(random_state: int = 0) -> Heights:
     options = {"tol": TOL, "max_iter": 20000, "relative_reg": RELATIVE_REG}
     traces = {name: trace_em(samples, start, **options) for name, start in starts.items()}
     basin_means, basin = basin_map(heights)
-    errors = standard_errors(samples, traces["A"].last, random_state)
+    # Curvatures ask for more digits of the optimum than plain EM has when it stops.
+    optimum = trace_em(samples, traces["A"].last, tol=1e-15, max_iter=20000, acceleration="squarem")
+    errors = standard_errors(samples, optimum.last, random_state)
+    gain = optimum.log_likelihoods[-1] - float(score_samples(samples.X, TRUTH).sum())
     repeats = repeat(repeat_rng)
     own = starting_points(samples, 2, random_state=random_state, n_jobs=1)[0]
     accelerated = {
@@ -129,7 +134,7 @@ def run(random_state: int = 0) -> Heights:
     return Heights(
         random_state=random_state,
         tables=tables,
-        checks=_checks(traces, errors, basin),
+        checks=_checks(traces, gain, errors, basin),
         findings=_findings(traces, plain, accelerated, errors, repeats, basin),
         heights=heights,
         traces=traces,
@@ -179,7 +184,7 @@ def standard_errors(samples: Samples, estimate: Parameters, random_state: int) -
     found = {
         "observed information": observed_information(data, estimate),
         "supplemented EM": supplemented_em(data, estimate),
-        "bootstrap": bootstrap(data, estimate, n_replicates=200, random_state=random_state),
+        "bootstrap": bootstrap(data, estimate, n_replicates=N_REPLICATES, random_state=random_state),
     }
     return {name: _of_deviations(each) for name, each in found.items()}
 
@@ -317,26 +322,21 @@ def _repeats_table(repeats: dict[str, PairFits]) -> Table:
 
 
 def _checks(
-    traces: dict[str, Trace[Parameters]], errors: dict[str, StandardErrors], basin: np.ndarray
+    traces: dict[str, Trace[Parameters]], gain: float, errors: dict[str, StandardErrors], basin: np.ndarray
 ) -> tuple[Check, ...]:
-    # A flat likelihood is no parabola: over seeds 0 to 15 the worst are 3.5, 0.0027 and 1.9.
-    found = errors["observed information"]
-    truth = np.array([*TRUTH.weights, *TRUTH.means.ravel(), *np.sqrt(TRUTH.covariances.ravel())])
-    furthest = float(np.max(np.abs(found.estimates - truth) / found.errors))
+    from scipy.stats import chi2, norm
+
+    # Twice the gain over the truth is chi-squared, flat as the likelihood may be; as rare as `SAMPLING`.
+    most = float(chi2.isf(2 * norm.sf(SAMPLING), df=5))
     b, c = traces["B"].last, traces["C"].last.reordered([1, 0])
     mirrored = max(float(np.abs(b.means - c.means).max()), float(np.abs(b.covariances - c.covariances).max()))
-    ratios = {name: each.errors / found.errors for name, each in errors.items()}
-    apart = float(np.max(np.abs(ratios["supplemented EM"] - 1.0)))
+    apart = errors["supplemented EM"].errors / errors["observed information"].errors - 1.0
     return (
-        at_most("start A: estimates off the truth, in standard errors", furthest, 4.0, ".2f"),
+        at_most("start A: twice the nats it gains over the truth", 2 * gain, most, ".2f"),
         never_falls(*traces.values()),
         at_most("start C is B mirrored: largest difference", mirrored, 1e-6, ".1e"),
-        at_most("supplemented EM against observed information, relative", apart, 0.01, ".1e"),
-        at_least(
-            "bootstrap s.e. over observed information, smallest", float(ratios["bootstrap"].min()), 0.6, ".2f"
-        ),
         at_most(
-            "bootstrap s.e. over observed information, largest", float(ratios["bootstrap"].max()), 2.5, ".2f"
+            "supplemented EM against observed information, relative", float(np.abs(apart).max()), 1e-4, ".1e"
         ),
         at_least("starts of the basin map", basin.size, 1600, "d"),
     )
@@ -384,4 +384,21 @@ def _findings(
         f"A thousand heights leave the weights uncertain by {weight_error:.2f}: the groups overlap so much "
         "that the likelihood is nearly flat, which is also why plain EM needs "
         f"{traces['A'].n_iter} iterations from the sensible start.",
+        _of_the_bootstrap(errors),
+    )
+
+
+def _of_the_bootstrap(errors: dict[str, StandardErrors]) -> str:
+    """Say whether the bootstrap's standard errors differ by more than its replicates' own error."""
+    ratios = errors["bootstrap"].errors / errors["observed information"].errors
+    noise = SAMPLING / np.sqrt(2 * (N_REPLICATES - 1))
+    verdict = (
+        f"further off than {N_REPLICATES} replicates explain ({noise:.0%}), for the likelihood of so few "
+        "heights is no parabola"
+        if np.abs(ratios - 1).max() > noise
+        else f"no further off than {N_REPLICATES} replicates explain ({noise:.0%})"
+    )
+    return (
+        f"The bootstrap's standard errors are {ratios.min():.2f} to {ratios.max():.2f} times those of the "
+        f"observed information: {verdict}."
     )

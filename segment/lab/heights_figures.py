@@ -44,8 +44,8 @@ def pictures(result: Heights) -> tuple[Picture, ...]:
         Picture(
             "heights_basin",
             f"The basin map: where plain EM ends from each of {result.basin.size} pairs of starting means, "
-            f"as nats below the best log-likelihood found. {lost:.1%} of the starts miss it. Letters mark "
-            "the starts A, B and C.",
+            f"as nats below the best log-likelihood found. {lost:.1%} of the starts miss it: those on the "
+            "diagonal too, whose two components are equal and stay so. Letters mark the starts A, B and C.",
             "Heat map over the starting means of both components, symmetric about the diagonal.",
             partial(draw_basin, result),
         ),

@@ -295,7 +295,7 @@ def _width_in_words(narrowest: float) -> str:
 
 
 def _regularized(highest: float, sharper: float) -> str:
-    again = f"with a hundredth of the reg_covar the same start reaches {sharper:.2f}"
+    again = f"with a hundredth of the regularization the same start reaches {sharper:.2f}"
     if abs(sharper - highest) < 10 * SAME:
         return f"Regularization has little to do with it: {again}"
     return f"Such a likelihood is no estimate but a matter of regularization: {again}"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from segment.photo.segmentation import Segmentation
+from segment.photo.selection import SAMPLE_SIZE
 from segment.style import COLORS, new_figure, quiet_axes
 
 _LINE = (255, 221, 0)
@@ -187,4 +188,9 @@ def _draw_curve(axes: Any, selection: dict[int, float]) -> None:
     ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": COLORS[1], "markeredgewidth": 1.8}
     axes.plot(counts[best], values[best], "o", **ring)
     axes.set_xticks(counts)
-    quiet_axes(axes, f"number of components: {counts[best]} has the smallest ICL", "components", "ICL")
+    title = f"number of components: {counts[best]} has the smallest ICL"
+    quiet_axes(axes, title, "components", f"ICL (photo counted\nas {_thousands(SAMPLE_SIZE)} samples)")
+
+
+def _thousands(number: float) -> str:
+    return f"{number:,.0f}".replace(",", "\N{NO-BREAK SPACE}")

@@ -173,6 +173,22 @@ def numbers(sections: Sequence[Section]) -> tuple[dict[str, int], dict[str, int]
     )
 
 
+_SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def typeset(text: str) -> str:
+    """Return a text with true minus signs, and with powers of ten where it has numbers like 1e-09."""
+    text = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
+    return re.sub(r"(?<![\w.#])(\d[\d.]*)e([+\-\N{MINUS SIGN}]\d+)\b", _as_power, text)
+
+
+def _as_power(found: re.Match[str]) -> str:
+    exponent = int(found[2].replace("\N{MINUS SIGN}", "-"))
+    if exponent == 0:
+        return found[1]
+    return f"{found[1]} \N{MULTIPLICATION SIGN} 10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
 def render_page(sections: Sequence[Section], random_state: int) -> str:
     """Return the page as one HTML file that needs nothing else."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -190,7 +206,7 @@ def render_page(sections: Sequence[Section], random_state: int) -> str:
         return Markup((files("segment.report") / "page" / name).read_text(encoding="utf-8"))
 
     figures, tables = numbers(sections)
-    environment.filters["minus"] = lambda text: re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
+    environment.filters["typeset"] = typeset
     return environment.get_template("page.html").render(
         title=TITLE,
         lead=LEAD,

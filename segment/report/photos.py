@@ -112,7 +112,9 @@ def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -
     before = embedded_photo(photo.display, f"The photo {name}", _SHOWN)
     after = _embedded(segmentation, f"{name} in {n} colors")
     overlay = embedded_photo(
-        draw_overlay(photo.display, segmentation.label_map), f"{name} with the borders of {n} labels", _SHOWN
+        draw_overlay(photo.display, segmentation.label_map),
+        f"{name} with the boundaries of {n} labels",
+        _SHOWN,
     )
     return [
         Heading(name),
@@ -165,7 +167,7 @@ def _sheet(name: str, segmentation: PhotoSegmentation, settings: Settings) -> Fi
     figure = draw_sheet(segmentation, segmentation.selection, name)
     paths = save_formats(figure, stem, FORMATS, PRINT_DPI)
     caption = (
-        f"{name}: photo, mean colors, borders, palette by share of the area, and ICL by number of "
+        f"{name}: photo, mean colors, boundaries, palette by share of the area, and ICL by number of "
         f"components, the photo counted as {SAMPLE_SIZE:.0f} samples (ring: the choice)."
     )
     alt = f"Three views of {name} above a bar chart of its palette and a curve of ICL."
