@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from segment.errors import SegmentError, heed_only_own_warnings
 from segment.output import json_text
@@ -151,6 +152,11 @@ class CountOrAuto(click.ParamType):
         if str(value).lower() == "auto":
             return "auto"
         return click.IntRange(min=1).convert(value, param, ctx)
+
+
+def complete_files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete files and folders, for what may be a name or a pattern as well."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def is_given(ctx: click.Context, name: str) -> bool:

@@ -12,6 +12,7 @@ import click
 from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
+    complete_files,
     live_line,
     output_option,
     print_json,
@@ -65,6 +66,7 @@ class Stages:
 @click.option(
     "--data",
     metavar="NAME|PATH",
+    shell_complete=complete_files,
     help="mnist, fashion-mnist, kmnist, digits (8 x 8, bundled), a folder with IDX files, an IDX file "
     "or an .npz.  [default: mnist; digits if it cannot be had]",
 )

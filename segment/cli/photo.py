@@ -16,6 +16,7 @@ from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
     CountOrAuto,
+    complete_files,
     is_given,
     live_line,
     output_option,
@@ -83,7 +84,7 @@ def _output_help() -> str:
 
 
 @click.command()
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, shell_complete=complete_files)
 @output_option("outputs/photo")
 @click.option(
     "--method",
@@ -107,21 +108,22 @@ def _output_help() -> str:
     type=click.Choice(COVARIANCES, case_sensitive=False),
     default="full",
     show_default=True,
-    help="Form of the components' covariances.",
+    help="Shape of a color cluster: any ellipsoid, axes-parallel, all alike, or spheres.",
 )
 @click.option(
     "--color-space",
     type=click.Choice(SPACES, case_sensitive=False),
     default="lab",
     show_default=True,
-    help="Color space in which colors are clustered.",
+    help="Color space in which colors are clustered: CIELAB, CIELUV or Oklab, where distances are what eyes "
+    "see; sRGB as stored; amounts of light.",
 )
 @click.option(
     "--smooth",
     type=click.Choice(SMOOTHINGS, case_sensitive=False),
     default="light",
     show_default=True,
-    help="How much neighboring pixels decide a pixel's label.",
+    help="How much neighboring pixels decide a pixel's label: not at all, light or strong.",
 )
 @click.option(
     "--save",
@@ -147,7 +149,8 @@ def _output_help() -> str:
 @click.option(
     "--detail",
     type=click.Choice(DETAILS, case_sensitive=False),
-    help="The scale of the regions in words.  [default: medium]",
+    help="The scale of the regions in words: low gives few and large ones, high many and small.  [default: "
+    "medium]",
 )
 @click.option(
     "--n-init",

@@ -11,6 +11,7 @@ import click
 from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
+    complete_files,
     output_option,
     print_json,
     reports_errors,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     "--photos",
     multiple=True,
     metavar="PHOTO",
+    shell_complete=complete_files,
     help="Photo, folder or name like skimage:cat; give it again for more.  [default: four bundled photos]",
 )
 @click.option(
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     default="digits",
     show_default=True,
     metavar="NAME|PATH",
+    shell_complete=complete_files,
     help="Digits, as `segment digits` takes them.",
 )
 @output_option("outputs/report")

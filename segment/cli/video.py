@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from segment.cli.common import (
+    complete_files,
     output_option,
     print_json,
     progress,
@@ -52,7 +53,7 @@ def parse_kinds(context: click.Context, parameter: click.Parameter, value: str) 
 
 
 @click.command()
-@click.argument("clip", metavar="CLIP|FOLDER|GLOB|camera:0")
+@click.argument("clip", metavar="CLIP|FOLDER|GLOB|camera:0", shell_complete=complete_files)
 @output_option("outputs/video")
 @click.option(
     "--history",
