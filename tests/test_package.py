@@ -150,3 +150,21 @@ def test_python_of_the_readme_is_python(block):
         assert set(name.replace(" ", "").split(",")) <= set(segment.__all__)
     for name in re.findall(r"\bsegment\.(\w+)", block):
         assert name in segment.__all__
+
+
+# --- what others read of the project -------------------------------------------------------------------
+
+
+def test_the_citation_names_this_version():
+    """The fields that CFF 1.2.0 asks for, and a version that is kept."""
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*)$", text, flags=re.MULTILINE))
+    assert {"cff-version", "message", "title", "authors"} <= set(fields)
+    assert fields["cff-version"] == "1.2.0"
+    assert fields["version"] == segment.__version__
+
+
+def test_the_hooks_before_a_commit_are_the_checks_of_this_project():
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    entries = re.findall(r"entry: (ruff check|ruff format|mypy)", text)
+    assert entries == ["ruff check", "ruff format", "mypy"]
