@@ -19,7 +19,7 @@ from segment.report.blocks import (
     TableBlock,
     embedded_figure,
 )
-from segment.report.replays import replay_four_gaussians, replay_mouse
+from segment.report.replays import replay_four_gaussians, replay_mouse, replay_video_background
 from segment.report.settings import Settings
 
 # Experiment -> (what makes the replay's data, caption).
@@ -34,6 +34,12 @@ _REPLAYS: dict[str, tuple[Callable[[Any], dict[str, Any]], str]] = {
         replay_four_gaussians,
         "EM on the four Gaussians, iteration by iteration: responsibilities by color, ellipses at two "
         "standard deviations, and the log-likelihood, which never falls.",
+    ),
+    "video-background": (
+        replay_video_background,
+        "One pixel's mixture as the frames come: its colors in all frames, luma to the right and a chroma "
+        "upwards, in the colors of the components nearest to them; ellipses at two standard deviations. "
+        "Components come, and those without support go.",
     ),
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 from segment.lab.four_gaussians import FourGaussians
 from segment.lab.mouse import Mouse
 from segment.lab.trace import Trace
+from segment.lab.video_background import VideoBackground
 from segment.mixture.expectation import responsibilities
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.style import COLORS
@@ -85,6 +86,36 @@ def replay_four_gaussians(result: FourGaussians) -> dict[str, Any]:
     """Return the replay of EM on the four Gaussians."""
     view = View(result.X)
     return _replay(result.X, view, [em_panel(result.X, result.trace, view)])
+
+
+def replay_video_background(result: VideoBackground) -> dict[str, Any]:
+    """Return the replay of one pixel's mixture, in luma and the chroma (2 G - B - R) / 4."""
+    X = result.colors[:, [0, 2]]
+    view = View(X)
+    n = max(len(mixture) for mixture in result.mixtures)
+    steps = [
+        {"shares": _nearest(X, mixture, n), "ellipses": _pixel_ellipses(view, mixture, n)}
+        for mixture in result.mixtures
+    ]
+    values = [len(mixture) for mixture in result.mixtures]
+    panel = {"title": "a pixel", "curve": "components", "values": values, "steps": steps}
+    return {"size": view.size(), "points": view.places(X), "colors": COLORS[:n], "panels": [panel]}
+
+
+def _nearest(X: np.ndarray, mixture: np.ndarray, n: int) -> list[list[int]]:
+    """Return 100 for the component that explains each point best; `mixture` as Background.components."""
+    variances, means = mixture[:, [1, 2]], mixture[:, [3, 5]]
+    apart = np.square(X[:, None] - means) / variances
+    scores = np.log(mixture[:, 0]) - 0.5 * (apart + np.log(variances)).sum(axis=-1)
+    return (100 * (scores.argmax(axis=1)[:, None] == np.arange(n))).tolist()
+
+
+def _pixel_ellipses(view: View, mixture: np.ndarray, n: int) -> list[list[float]]:
+    """Return center, half axes and angle of each component; those not in use are points."""
+    centers = view.places(mixture[:, [3, 5]])
+    axes = (_RADIUS * np.sqrt(mixture[:, [1, 2]]) * view.scale).round(1).tolist()
+    used = [[*center, *pair, 0.0] for center, pair in zip(centers, axes, strict=True)]
+    return used + [[*centers[0], 0.0, 0.0, 0.0]] * (n - len(used))
 
 
 def _replay(X: np.ndarray, view: View, panels: list[dict[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,9 @@ QUIET = 120
 STOPS, LEAVES, HISTORY = 200, 500, 150
 _NEVER = 10**9
 
+# What sways lies to the right of this share of the width.
+_SWAYS, _CONTRAST = 0.6, 28
+
 
 class Frame(NamedTuple):
     """A frame and the truth about it.
@@ -122,7 +125,7 @@ class Clip:
         if self.kind not in KINDS:
             raise DataError(f"there is no rendered clip {self.kind!r}; allowed are {', '.join(KINDS)}")
         rng = np.random.default_rng([self.random_state, list(KINDS).index(self.kind)])
-        object.__setattr__(self, "scene", _scene(rng))
+        object.__setattr__(self, "scene", _scene(rng, KINDS[self.kind]))
         object.__setattr__(self, "discs", tuple(self._discs(rng)))
 
     def _discs(self, rng: np.random.Generator) -> Iterator[Disc]:
@@ -153,11 +156,15 @@ def _smooth(rng: np.random.Generator, shape: tuple[int, ...], width: float) -> n
     return values / values.std()
 
 
-def _scene(rng: np.random.Generator) -> np.ndarray:
-    """Return a picture of fine and coarse texture in moderate colors."""
+def _scene(rng: np.random.Generator, kind: Kind) -> np.ndarray:
+    """Return a picture of fine and coarse texture in moderate colors; what sways has more contrast."""
     shape = (HEIGHT, WIDTH, 3)
     tints = 14 * _smooth(rng, shape, 25)
     light = 16 * _smooth(rng, (HEIGHT, WIDTH, 1), 12) + 11 * _smooth(rng, (HEIGHT, WIDTH, 1), 1.2)
+    if kind.sway:
+        light[:, round(_SWAYS * WIDTH) :] += (
+            _CONTRAST * _smooth(rng, (HEIGHT, WIDTH, 1), 1.5)[:, round(_SWAYS * WIDTH) :]
+        )
     return np.clip(110 + tints + light, 25, 190)
 
 
@@ -202,7 +209,7 @@ def _moved(
     if not (kind.jitter or kind.sway):
         return scene.copy()
     wave = np.sin(0.31 * t + 0.05 * rows) + 0.6 * np.sin(0.77 * t + 1)
-    sway = np.where(columns > 0.6 * WIDTH, kind.sway * wave, 0.0)
+    sway = np.where(columns >= _SWAYS * WIDTH, kind.sway * wave, 0.0)
     at = np.array([rows - shake[0], columns - shake[1] + sway])
     planes = [ndimage.map_coordinates(scene[..., c], at, order=1, mode="reflect") for c in range(3)]
     return np.stack(planes, axis=-1)
