@@ -25,7 +25,8 @@ class Naive:
         self.thresholds = np.full(frame.shape[:2], threshold)
         self.least = threshold
         self.moving = np.zeros(frame.shape[:2], bool)
-        self.inside = np.zeros(frame.shape[:2], bool)
+        self.near = np.zeros(frame.shape[:2], bool)
+        self.inside = self.near
 
     @staticmethod
     def color(pixel):
@@ -45,7 +46,7 @@ class Naive:
             slower = self.inside[at] and self.t > self.history // _EARLY
             rate = 1 / min(2 * self.t, self.history) * (_SLOWER if slower else 1)
             verdicts[at] = self.pixel(at, self.color(frame[at]), rate)
-        flickers = ((verdicts == 1) != self.moving) & ~self.inside
+        flickers = ((verdicts == 1) != self.moving) & ~self.near
         changed = self.thresholds * np.where(flickers, _FIXED["rise"], _FIXED["fall"])
         self.thresholds = np.clip(changed, self.least, 12.5 * self.least)
         self.moving = verdicts == 1
@@ -100,7 +101,7 @@ class Naive:
             return count / ndimage.correlate(np.ones(flags.shape), square, mode="constant")
 
         moving, other = share(verdicts == 1), share(verdicts > 0)
-        self.inside = moving > _QUORUM.inside
+        self.near, self.inside = moving > _QUORUM.near, moving > _QUORUM.inside
         needed = np.where(verdicts == 1, _QUORUM.moving, _QUORUM.still)
         return np.where(moving > needed, 255, np.where(other > 0.5, 127, 0))
 

@@ -17,6 +17,9 @@ from segment.kernels.compile import kernel
 # Rows of a component.
 WEIGHT, SPREAD_Y, SPREAD_UV, MEAN_Y, MEAN_U, MEAN_V = range(6)
 
+# How a pixel lies to an object: away from it, near it, inside.
+INSIDE = 2
+
 # Verdicts on a pixel.
 BACKGROUND, MOVING, SHADOW = 0, 1, 2
 
@@ -32,7 +35,7 @@ class State(NamedTuple):
     """What is known of every pixel; H rows of W.
 
     mixtures (H, K, 6, W) float32; counts (H, W) uint8: components in use; thresholds (H, W) float32; verdicts
-    (H, W) uint8: of the last frame; inside (H, W) uint8: 1 where the last frame had a moving object.
+    (H, W) uint8: of the last frame; inside (H, W) uint8: 1 where the last frame had an object near, 2 inside.
     """
 
     mixtures: np.ndarray
@@ -64,10 +67,14 @@ class Rules(NamedTuple):
 
 
 class Quorum(NamedTuple):
-    """Shares of a square above which a pixel moves that was `moving` or `still`, or is `inside`; float32."""
+    """Shares of moving pixels in a square from which on its center moves or lies near or inside an object.
+
+    `moving` is asked of a center that was found moving itself, `still` of another; near <= inside; float32.
+    """
 
     moving: np.float32
     still: np.float32
+    near: np.float32
     inside: np.float32
 
 
@@ -103,7 +110,7 @@ def _measure(component, light, u, v, distances):
 def _choose_rates(distances, weights, inside, rules, rates):
     """How far each heaviest component moves towards its pixel; 0 if it does not match. rates OUT (W,)."""
     for x in range(rates.size):
-        rate = rules.rate * (rules.slower if inside[x] != 0 else _ONE)
+        rate = rules.rate * (rules.slower if inside[x] == INSIDE else _ONE)
         moved = rate / (weights[x] + rate * (_ONE - rules.prior - weights[x]))
         rates[x] = moved if distances[x] < rules.match else _ZERO
 
@@ -296,7 +303,7 @@ def update_rows(frame, state, rules, first, last):
                     shaded[x] = _is_shaded(mixture, n, x, light[x], u[x], v[x], rules)
             if rules.rate == _ZERO:
                 continue
-            rate = rules.rate * (rules.slower if state.inside[y, x] != 0 else _ONE)
+            rate = rules.rate * (rules.slower if state.inside[y, x] == INSIDE else _ONE)
             prior = rate * rules.prior
             if matching > 0:
                 weight = (_ONE - rate) * mixture[matching, 0, x] + rate - prior
@@ -337,7 +344,7 @@ def _decide(left, right, areas, quorum, mask, inside):
         needed = (quorum.moving if mask[x] == MOVING else quorum.still) * area
         shaded = np.uint8(127) if np.float32(total >> 16) > _HALF * area else np.uint8(0)
         mask[x] = np.uint8(255) if moving > needed else shaded
-        inside[x] = np.uint8(moving > quorum.inside * area)
+        inside[x] = np.uint8(moving > quorum.near * area) + np.uint8(moving > quorum.inside * area)
 
 
 @kernel

@@ -41,12 +41,12 @@ _SLOWER, _EARLY = -math.log(SHARE), 5
 _DARKEST = 0.5
 # A threshold grows to so many times the least one.
 _RANGE = 12.5
-# Shares of a window that must move: for a pixel that was found moving, for another, to be near an object.
-_QUORUM = Quorum(np.float32(0.3), np.float32(0.5), np.float32(0.05))
+# Where 15 % of a window moves, an object is near, and no threshold is learned: a flicker may be its edge.
+_QUORUM = Quorum(np.float32(0.3), np.float32(0.5), near=np.float32(0.15), inside=np.float32(0.3))
 # The gain is the median of a grid of about so many rows, if enough of it is usable.
 _GRID_ROWS, _LEAST_SAMPLES = 60, 50
 # Below this number of pixels another thread costs more than it saves.
-_PIXELS_PER_THREAD = 1 << 16
+_PIXELS_PER_THREAD = 1 << 15
 
 _FIELDS = {
     "mixtures": Field("f", 4),
