@@ -74,7 +74,7 @@ class PortraitImage:
     def add(self, seen: Seen) -> None:
         if self.n % _EVERY == 0:
             self.portrait = self.portrait or Portrait(seen.mask.shape)
-            self.portrait.add(seen.background.background)
+            self.portrait.add(seen.frame.pixels)
         self.n += 1
 
     def close(self) -> list[Path]:

@@ -60,7 +60,7 @@ class Page:
         self.counts += moving
         self.timeline.add(seen.frame.time, float(moving.mean()))
         if self.n % 5 == 0 and self.portrait is not None:
-            self.portrait.add(seen.background.background)
+            self.portrait.add(seen.frame.pixels)
         if self.frames.wants_next():
             drawn = draw_overlay(seen.frame.pixels, seen.mask, seen.things)
             caption = f"frame {seen.frame.number}, {seen.frame.time:.1f} s: {_things(len(seen.things))}"
