@@ -15,7 +15,15 @@ from page import in_turn, peak_memory, ratio, table, timed, write_section
 
 from segment.em import Expectation, SmallGain, run_em
 from segment.errors import ConvergenceWarning, SegmentError
-from segment.mixture import Gaussian, Parameters, Samples, fit_em, fit_mixture, initial_parameters
+from segment.mixture import (
+    Gaussian,
+    Parameters,
+    Samples,
+    accumulate,
+    fit_em,
+    fit_mixture,
+    initial_parameters,
+)
 from segment.mixture.expectation import responsibilities, score_samples
 from segment.mixture.model import MixtureModel
 
@@ -30,6 +38,8 @@ OPENCV_LIMIT = 2_000_000
 
 # Two runs of different length: their difference holds whole iterations and nothing else.
 FEW, MANY = 2, 12
+# Components and features of an E-step whose moments are large.
+LARGE = 80, 200
 
 
 def photo_colors(name: str) -> np.ndarray:
@@ -178,6 +188,38 @@ def memory(X: np.ndarray, n_components: int) -> str:
     return table(["program", f"MB beyond the data ({X.nbytes / 2**20:.0f} MB)"], rows)
 
 
+def _peak_of_large_moments(answer: Any) -> None:
+    rng = np.random.default_rng(0)
+    K, D = LARGE
+    means = rng.normal(size=(K, D)) * 0.3
+    parameters = Parameters(np.full(K, 1 / K), means, np.stack([np.eye(D)] * K))
+    samples = Samples.of(rng.normal(size=(50_000, D)))
+    accumulate(Samples.of(samples.X[:500, :20].copy()), _leading(parameters, 2, 20))
+    _ = parameters.factors
+    before = peak_memory()
+    accumulate(samples, parameters)
+    answer.put(peak_memory() - before)
+
+
+def _leading(parameters: Parameters, K: int, D: int) -> Parameters:
+    return Parameters(np.full(K, 1 / K), parameters.means[:K, :D], parameters.covariances[:K, :D, :D])
+
+
+def large_moments() -> str:
+    """Peak resident memory of one E-step beyond data and parameters, in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    child = context.Process(target=_peak_of_large_moments, args=(answer,))
+    child.start()
+    found = answer.get()
+    child.join()
+    K, D = LARGE
+    return table(
+        ["components", "features", "MB of the moments", "MB beyond the data"],
+        [[K, D, f"{K * D * D * 8 / 2**20:.0f}", f"{found:.0f}"]],
+    )
+
+
 def lab_samples(name: str) -> Samples:
     from skimage.color import rgb2lab
 
@@ -272,6 +314,7 @@ def main() -> int:
     parts = [f"### One iteration: {len(X)} x 3 pixels, K = 8, {how}", iterations(X, 8)]
     parts += [f"### One iteration: {len(X[::20])} of these pixels", iterations(X[::20].copy(), 8)]
     parts += ["### Memory of that fit", memory(X, 8)]
+    parts += ["### Memory of an E-step with large moments, 50 000 rows, two threads", large_moments()]
     scores = digits()
     if scores is not None:
         parts += [

@@ -78,4 +78,16 @@ def _machine() -> str:
     if cpuinfo.exists():
         names = [line.split(":", 1)[1] for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0].strip() if names else model
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, BLAS kernels {_blas()}"
+
+
+def _blas() -> str:
+    """The instruction sets that the BLAS libraries of this process have chosen."""
+    from threadpoolctl import threadpool_info
+
+    found = {
+        info.get("architecture") or info["internal_api"]
+        for info in threadpool_info()
+        if info["user_api"] == "blas"
+    }
+    return ", ".join(sorted(found)) or "not loaded"
