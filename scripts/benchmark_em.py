@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from page import in_turn, peak_memory, ratio, table, timed, write_section
+from page import in_turn, peak_memory, ratio, reset_peak_memory, table, timed, write_section
 
 from segment.em import Expectation, SmallGain, run_em
 from segment.errors import ConvergenceWarning, SegmentError
@@ -196,6 +196,7 @@ def _peak_of_large_moments(answer: Any) -> None:
     samples = Samples.of(rng.normal(size=(50_000, D)))
     accumulate(Samples.of(samples.X[:500, :20].copy()), _leading(parameters, 2, 20))
     _ = parameters.factors
+    reset_peak_memory()
     before = peak_memory()
     accumulate(samples, parameters)
     answer.put(peak_memory() - before)
