@@ -84,20 +84,20 @@ class BernoulliMixture(MixtureEstimator):
 
     def __init__(
         self,
-        n_components=1,
+        n_components: int = 1,
         *,
-        tol=1e-5,
-        max_iter=1000,
-        n_init=1,
-        init_params="short_runs",
-        binarize=None,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-        verbose_interval=10,
-        n_jobs=None,
-        acceleration="squarem",
-    ):
+        tol: float = 1e-5,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        init_params: str = "short_runs",
+        binarize: float | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        n_jobs: int | None = None,
+        acceleration: str | None = "squarem",
+    ) -> None:
         self.n_components = n_components
         self.tol = tol
         self.max_iter = max_iter

@@ -106,22 +106,22 @@ class CovarianceType(ABC):
 class _Diagonal(CovarianceType):
     form = "diag"
 
-    def regularize(self, covariances, reg, deviations):
+    def regularize(self, covariances: np.ndarray, reg: float, deviations: np.ndarray) -> np.ndarray:
         return np.maximum(covariances + reg, self.scale(np.full_like(covariances, SINGULAR), deviations))
 
-    def factors(self, covariances, K, D):
+    def factors(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
         return 1.0 / np.sqrt(self.spread(covariances, K, D))
 
-    def taken(self, covariances, order):
+    def taken(self, covariances: np.ndarray, order: np.ndarray) -> np.ndarray:
         return covariances[order]
 
-    def free_cells(self, K, D):
+    def free_cells(self, K: int, D: int) -> list[list[tuple[int, ...]]]:
         return [[cell] for cell in np.ndindex(*self.shape(K, D))]
 
-    def pack(self, covariances):
+    def pack(self, covariances: np.ndarray) -> np.ndarray:
         return np.log(covariances).ravel()
 
-    def unpack(self, vector, K, D):
+    def unpack(self, vector: np.ndarray, K: int, D: int) -> np.ndarray:
         return np.exp(np.clip(vector, -690.0, 690.0)).reshape(self.shape(K, D))
 
 
@@ -130,22 +130,22 @@ class Diag(_Diagonal):
 
     name = "diag"
 
-    def shape(self, K, D):
+    def shape(self, K: int, D: int) -> tuple[int, ...]:
         return (K, D)
 
-    def n_parameters(self, K, D):
+    def n_parameters(self, K: int, D: int) -> int:
         return K * D
 
-    def pool(self, scatters, counts):
+    def pool(self, scatters: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return scatters / counts[:, None]
 
-    def spread(self, covariances, K, D):
+    def spread(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
         return covariances
 
-    def scale(self, covariances, factors):
+    def scale(self, covariances: np.ndarray, factors: np.ndarray) -> np.ndarray:
         return covariances * factors**2
 
-    def compact(self, factors):
+    def compact(self, factors: np.ndarray) -> np.ndarray:
         return factors
 
 
@@ -154,33 +154,33 @@ class Spherical(_Diagonal):
 
     name = "spherical"
 
-    def shape(self, K, D):
+    def shape(self, K: int, D: int) -> tuple[int, ...]:
         return (K,)
 
-    def n_parameters(self, K, D):
+    def n_parameters(self, K: int, D: int) -> int:
         return K
 
-    def pool(self, scatters, counts):
+    def pool(self, scatters: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return scatters.mean(axis=1) / counts
 
-    def spread(self, covariances, K, D):
+    def spread(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
         return np.repeat(covariances[:, None], D, axis=1)
 
-    def scale(self, covariances, factors):
+    def scale(self, covariances: np.ndarray, factors: np.ndarray) -> np.ndarray:
         # The geometric mean: scaling by the reciprocals must undo it.
         return covariances * np.exp(2.0 * np.log(factors).mean())
 
-    def compact(self, factors):
+    def compact(self, factors: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(factors[:, 0])
 
 
 class _Triangular(CovarianceType):
     form = "full"
 
-    def scale(self, covariances, factors):
+    def scale(self, covariances: np.ndarray, factors: np.ndarray) -> np.ndarray:
         return covariances * np.outer(factors, factors)
 
-    def regularize(self, covariances, reg, deviations):
+    def regularize(self, covariances: np.ndarray, reg: float, deviations: np.ndarray) -> np.ndarray:
         covariances = covariances + reg * np.eye(len(deviations))
         if reg > 1e-9 * covariances.max():
             # Far above what rounding can take away: positive definite without asking.
@@ -194,7 +194,7 @@ class _Triangular(CovarianceType):
             covariances = self.scale(raised, deviations)
         return covariances
 
-    def factors(self, covariances, K, D):
+    def factors(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
         # LAPACK leaves zeros above the diagonal of a triangular inverse only up to rounding.
         inverse = np.linalg.inv(np.linalg.cholesky(covariances))
         rows, columns = lower_triangle(D)
@@ -202,13 +202,13 @@ class _Triangular(CovarianceType):
         exact[..., rows, columns] = inverse[..., rows, columns]
         return self.spread(exact, K, D)
 
-    def pack(self, covariances):
+    def pack(self, covariances: np.ndarray) -> np.ndarray:
         lower = np.linalg.cholesky(covariances)
         diagonal = np.arange(lower.shape[-1])
         lower[..., diagonal, diagonal] = np.log(lower[..., diagonal, diagonal])
         return lower[..., *lower_triangle(lower.shape[-1])].ravel()
 
-    def unpack(self, vector, K, D):
+    def unpack(self, vector: np.ndarray, K: int, D: int) -> np.ndarray:
         lower = np.zeros(self.shape(K, D))
         rows, columns = lower_triangle(D)
         lower[..., rows, columns] = vector.reshape(*lower.shape[:-2], len(rows))
@@ -222,25 +222,25 @@ class Full(_Triangular):
 
     name = "full"
 
-    def shape(self, K, D):
+    def shape(self, K: int, D: int) -> tuple[int, ...]:
         return (K, D, D)
 
-    def n_parameters(self, K, D):
+    def n_parameters(self, K: int, D: int) -> int:
         return K * D * (D + 1) // 2
 
-    def pool(self, scatters, counts):
+    def pool(self, scatters: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return scatters / counts[:, None, None]
 
-    def spread(self, covariances, K, D):
+    def spread(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
         return covariances
 
-    def taken(self, covariances, order):
+    def taken(self, covariances: np.ndarray, order: np.ndarray) -> np.ndarray:
         return covariances[order]
 
-    def free_cells(self, K, D):
+    def free_cells(self, K: int, D: int) -> list[list[tuple[int, ...]]]:
         return [[(k, a, b), (k, b, a)] for k in range(K) for a in range(D) for b in range(a + 1)]
 
-    def compact(self, factors):
+    def compact(self, factors: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.swapaxes(factors, 1, 2))
 
 
@@ -249,25 +249,25 @@ class Tied(_Triangular):
 
     name = "tied"
 
-    def shape(self, K, D):
+    def shape(self, K: int, D: int) -> tuple[int, ...]:
         return (D, D)
 
-    def n_parameters(self, K, D):
+    def n_parameters(self, K: int, D: int) -> int:
         return D * (D + 1) // 2
 
-    def pool(self, scatters, counts):
+    def pool(self, scatters: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return scatters.sum(axis=0) / counts.sum()
 
-    def spread(self, covariances, K, D):
+    def spread(self, covariances: np.ndarray, K: int, D: int) -> np.ndarray:
         return np.repeat(covariances[None], K, axis=0)
 
-    def taken(self, covariances, order):
+    def taken(self, covariances: np.ndarray, order: np.ndarray) -> np.ndarray:
         return covariances
 
-    def free_cells(self, K, D):
+    def free_cells(self, K: int, D: int) -> list[list[tuple[int, ...]]]:
         return [[(a, b), (b, a)] for a in range(D) for b in range(a + 1)]
 
-    def compact(self, factors):
+    def compact(self, factors: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(factors[0].T)
 
 
