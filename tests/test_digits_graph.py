@@ -126,3 +126,30 @@ def test_one_cluster_and_too_few_samples():
 
 def test_equal_images_have_no_scale_to_whiten_by():
     assert not whiten(np.ones((20, 3), np.float32), np.arange(20) % 2).any()
+
+
+def test_what_lanczos_and_kmeans_do_hangs_neither_on_chance_nor_on_threads(monkeypatch):
+    import scipy.sparse.linalg
+    import sklearn.cluster
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    solve, fit = scipy.sparse.linalg.eigsh, sklearn.cluster.KMeans.fit
+    drawn, threads = [], []
+
+    def watched_solve(*arguments, rng, **options):
+        drawn.append(rng.random())
+        return solve(*arguments, rng=rng, **options)
+
+    def watched_fit(*arguments, **options):
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(scipy.sparse.linalg, "eigsh", watched_solve)
+    monkeypatch.setattr(sklearn.cluster.KMeans, "fit", watched_fit)
+    X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    with threadpool_limits(8, user_api="openmp"):
+        for _ in range(2):
+            refine(X, np.arange(60) % 3, 3, random_state=0)
+    assert drawn[0] == drawn[1]
+    assert threads
+    assert set(threads) == {1}

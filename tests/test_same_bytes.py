@@ -1,5 +1,6 @@
 """The same command writes the same bytes, however many threads, processes or BLAS threads it has."""
 
+import json
 import os
 import subprocess
 import sys
@@ -61,6 +62,43 @@ def test_a_photo_hangs_neither_on_jobs_nor_on_blas(inputs, tmp_path, photo):
     assert len(written[0]) >= 3
     _same(written[0], written[1])
     _same(written[0], written[2])
+
+
+@pytest.fixture(scope="module")
+def few_digits(tmp_path_factory):
+    """Return a file with digits whose graph of neighbors falls into pieces."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    path = tmp_path_factory.mktemp("digits") / "few.npz"
+    np.savez(path, images=(15 * digits.images[:240]).astype(np.uint8), labels=digits.target[:240])
+    return path
+
+
+# Within a process of one's own nothing is set before NumPy is imported.
+_WRITE = """
+import sys
+from pathlib import Path
+from segment.report.build import write_report
+from segment.report.settings import Settings
+folder, photo, data = sys.argv[1:]
+write_report(Settings(Path(folder), (photo,), data, n_jobs=8), only=("digits", "photos"))
+"""
+
+
+def test_a_report_hangs_neither_on_jobs_nor_on_blas_nor_on_its_other_sections(inputs, few_digits, tmp_path):
+    options = ("-q", "--photos", inputs / "noisy.png", "--data", few_digits)
+    _run("report", *options, "--jobs", 1, "--only", "five-points,photos,digits", "-o", tmp_path / "one")
+    arguments = [tmp_path / "two", inputs / "noisy.png", few_digits]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "8"}
+    subprocess.run([sys.executable, "-c", _WRITE, *map(str, arguments)], env=environment, check=True)
+    one, two = _files(tmp_path / "one"), _files(tmp_path / "two")
+    shared = [name for name in two if name != "index.html"]
+    assert len(shared) >= 24
+    _same(one, {name: two[name] for name in shared})
+    records = [json.loads((tmp_path / folder / "report.json").read_text()) for folder in ("one", "two")]
+    for section in ("photos", "digits"):
+        assert records[0]["sections"][section] == records[1]["sections"][section]
 
 
 def test_within_python_results_do_not_hang_on_blas_either(inputs):

@@ -14,7 +14,7 @@ import numpy as np
 
 from segment.errors import DataError
 from segment.kernels.em.neighbors import update_neighbors
-from segment.parallel import block_ranges, map_blocks, single_threaded_blas
+from segment.parallel import block_ranges, map_blocks, single_threaded_blas, single_threaded_openmp
 
 N_NEIGHBOURS = 10
 # Found on MNIST with the accuracy in view (docs/decisions/exact-neighbors.md).
@@ -184,10 +184,11 @@ def normalized_eigenvectors(graph: Any, count: int, random_state: int) -> tuple[
     degrees = np.asarray(graph.sum(axis=1)).ravel()
     root = diags_array(1 / np.sqrt(degrees))
     affinity = (root @ graph @ root).tocsr().astype(np.float32)
-    start = np.random.default_rng(random_state).normal(size=len(degrees)).astype(np.float32)
-    values, vectors = eigsh(
-        affinity, count, which="LA", tol=EIGEN_TOL, v0=start, ncv=min(len(degrees), max(2 * count + 1, 40))
-    )
+    # Lanczos goes on from a random vector where the graph falls into pieces: unseeded, every run differs.
+    rng = np.random.default_rng(random_state)
+    start = rng.normal(size=len(degrees)).astype(np.float32)
+    ncv = min(len(degrees), max(2 * count + 1, 40))
+    values, vectors = eigsh(affinity, count, which="LA", tol=EIGEN_TOL, v0=start, ncv=ncv, rng=rng)
     order = np.argsort(-values)
     return values[order].astype(np.float64), vectors[:, order]
 
@@ -209,7 +210,8 @@ def _kmeans_of_rows(
     else:
         centers = _one_hot(labels, n_clusters).T @ rows / counts[:, None]
         model = KMeans(n_clusters, n_init=1, init=centers.astype(rows.dtype))
-    return model.fit(rows).labels_.astype(np.int32)
+    with single_threaded_openmp():
+        return model.fit(rows).labels_.astype(np.int32)
 
 
 def _one_hot(labels: np.ndarray, n_clusters: int) -> np.ndarray:

@@ -160,8 +160,9 @@ def _slow_modes(ends: np.ndarray, links: np.ndarray, n: int) -> np.ndarray:
     if n <= 3 * kernels.MODES:
         values, vectors = eigh(laplacian.toarray())
     else:
-        start = np.sqrt(degree) + 0.1 * np.random.default_rng(0).standard_normal(n)
-        values, vectors = eigsh(laplacian, wanted + 1, sigma=-1e-2, tol=1e-3, v0=start)
+        rng = np.random.default_rng(0)
+        start = np.sqrt(degree) + 0.1 * rng.standard_normal(n)
+        values, vectors = eigsh(laplacian, wanted + 1, sigma=-1e-2, tol=1e-3, v0=start, rng=rng)
     order = np.argsort(values, kind="stable")[1 : wanted + 1]
     stretch = np.sqrt(degree.sum() / np.maximum(values[order], 1e-4))
     return vectors[:, order] * stretch / np.sqrt(degree)[:, None]
