@@ -20,7 +20,7 @@ MAX_COMPONENTS, MAX_WINDOW = 16, 127
 # Components whose weights sum to less than this, heaviest first, and the next one, are background.
 SHARE = 0.75
 
-# Numbers of the update; docs/decisions/video.md says how they were found.
+# Numbers of the update; docs/decisions/video-background.md says how they were found.
 _FIXED = {
     "prior": 0.05,
     "match": 8.0,
