@@ -19,8 +19,6 @@ from segment.mixture.expectation import log_likelihood
 from segment.mixture.families.bernoulli import Bernoulli, BernoulliParameters
 from segment.mixture.model import climb
 
-pytestmark = pytest.mark.kernels
-
 golden = Path(os.environ.get("SEGMENT_DATASETS", "")) / "golden"
 needs_golden = pytest.mark.skipif(
     not (golden / "carcinoma.csv").is_file(), reason="the golden tables are not in SEGMENT_DATASETS"
@@ -42,6 +40,7 @@ def _case(seed=0, n=300, K=3, D=5, dtype=np.float64):
     return parameters, Samples.of(X, rng.integers(0, 4, n))
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("D", [1, 5, 40])
 def test_densities_and_sums_are_those_of_the_formula(D, dtype):

@@ -7,6 +7,7 @@ import decimal
 import math
 
 import naive
+import numba
 import numpy as np
 import pytest
 from toys import draw, random_parameters
@@ -216,6 +217,7 @@ def test_wide_blocks_may_be_of_any_size(size, monkeypatch):
     assert blocks.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-13)
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="it is about compiled code")
 @pytest.mark.parametrize(("covariance_type", "D"), [("full", 2), ("full", 3), ("diag", 3), ("full", 18)])
 def test_the_sums_do_not_depend_on_where_arrays_lie(covariance_type, D):
     """Whether memory that is written might overlap with memory that is read is decided at run time."""
@@ -232,6 +234,7 @@ def test_the_sums_do_not_depend_on_where_arrays_lie(covariance_type, D):
     assert len(found) == 1
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="it is about compiled code")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_large_moments_exist_once_whatever_the_threads(dtype):
     """Where moments are large beside a block, threads share its rows and then its components."""
