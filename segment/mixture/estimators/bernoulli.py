@@ -7,11 +7,8 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from segment.data.samples import Samples, as_matrix
-from segment.errors import DataError
 from segment.mixture.estimators.base import MixtureEstimator
 from segment.mixture.families.bernoulli import Bernoulli, BernoulliParameters, check_binary
 
@@ -98,18 +95,20 @@ class BernoulliMixture(MixtureEstimator):
         n_jobs: int | None = None,
         acceleration: str | None = "squarem",
     ) -> None:
-        self.n_components = n_components
-        self.tol = tol
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
+        super().__init__(
+            n_components,
+            tol=tol,
+            max_iter=max_iter,
+            n_init=n_init,
+            init_params=init_params,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+            verbose_interval=verbose_interval,
+            n_jobs=n_jobs,
+            acceleration=acceleration,
+        )
         self.binarize = binarize
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.n_jobs = n_jobs
-        self.acceleration = acceleration
 
     def _rows(self, X: np.ndarray) -> np.ndarray:
         # NaN would count as 0: what is no number is refused first.
@@ -124,26 +123,3 @@ class BernoulliMixture(MixtureEstimator):
 
     def _rebuilt(self) -> BernoulliParameters:
         return BernoulliParameters(self.weights_, self.probabilities_)
-
-    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Draw from the fitted mixture.
-
-        Parameters
-        ----------
-        n_samples : int, default 1
-
-        Returns
-        -------
-        X : (n_samples, n_features) float64 ndarray of 0 and 1
-        y : (n_samples,) int ndarray
-            The component that each sample was drawn from, in ascending order.
-        """
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise DataError(f"n_samples is {n_samples}; at least one sample must be drawn")
-        parameters = self._parameters()
-        rng = check_random_state(self.random_state)
-        counts = rng.multinomial(n_samples, parameters.weights)
-        y = np.repeat(np.arange(parameters.n_components), counts)
-        X = rng.uniform(size=(n_samples, parameters.n_features)) < parameters.probabilities[y]
-        return X.astype(np.float64), y

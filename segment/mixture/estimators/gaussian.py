@@ -8,12 +8,9 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from segment.data.samples import Samples
-from segment.errors import DataError
 from segment.mixture.estimators.base import ConvergenceWarning, MixtureEstimator
 from segment.mixture.estimators.sklearn_form import (
     checked_means,
@@ -141,22 +138,24 @@ class GaussianMixture(MixtureEstimator):
         n_jobs: int | None = None,
         acceleration: str | None = "squarem",
     ) -> None:
-        self.n_components = n_components
+        super().__init__(
+            n_components,
+            tol=tol,
+            max_iter=max_iter,
+            n_init=n_init,
+            init_params=init_params,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+            verbose_interval=verbose_interval,
+            n_jobs=n_jobs,
+            acceleration=acceleration,
+        )
         self.covariance_type = covariance_type
-        self.tol = tol
         self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.n_jobs = n_jobs
-        self.acceleration = acceleration
 
     def _family(self, samples: Samples) -> Gaussian:
         return Gaussian.of(samples, self.covariance_type, reg_covar=self.reg_covar)
@@ -181,30 +180,3 @@ class GaussianMixture(MixtureEstimator):
 
     def _rebuilt(self) -> Parameters:
         return Parameters(self.weights_, self.means_, self.covariances_, self.covariance_type)
-
-    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Draw from the fitted mixture.
-
-        Parameters
-        ----------
-        n_samples : int, default 1
-
-        Returns
-        -------
-        X : (n_samples, n_features) float64 ndarray
-        y : (n_samples,) int ndarray
-            The component that each sample was drawn from, in ascending order.
-        """
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise DataError(
-                f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one sample."
-            )
-        parameters = self._parameters()
-        rng = check_random_state(self.random_state)
-        counts = rng.multinomial(n_samples, parameters.weights)
-        y = np.repeat(np.arange(parameters.n_components), counts)
-        X = rng.standard_normal((n_samples, parameters.n_features))
-        for k, covariance in enumerate(parameters.spread_covariances()):
-            X[y == k] = parameters.means[k] + X[y == k] @ np.linalg.cholesky(covariance).T
-        return X, y

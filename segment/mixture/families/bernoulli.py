@@ -67,6 +67,11 @@ class BernoulliParameters(SavedParameters):
         """Return the same mixture with component ``order[k]`` as number k."""
         return replace(self, weights=self.weights[order], probabilities=self.probabilities[order])
 
+    def drawn(self, labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+        """Draw one sample from the component of each label, (n_samples, n_features) float64 of 0 and 1."""
+        ones = rng.uniform(size=(len(labels), self.n_features)) < self.probabilities[labels]
+        return ones.astype(np.float64)
+
 
 def check_binary(X: np.ndarray) -> None:
     """Raise `DataError` if a value is neither 0 nor 1."""

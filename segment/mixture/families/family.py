@@ -58,6 +58,9 @@ class MixtureParameters(Protocol):
     def reordered(self, order: Any) -> Self:
         """Return the same mixture with component ``order[k]`` as number k."""
 
+    def drawn(self, labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+        """Draw one sample from the component of each label, (n_samples, n_features) float64."""
+
 
 P = TypeVar("P", bound=MixtureParameters)
 S = TypeVar("S", bound=Statistics)

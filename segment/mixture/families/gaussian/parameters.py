@@ -114,6 +114,14 @@ class Parameters(SavedParameters):
         covariances = self.type.taken(self.covariances, order)
         return replace(self, weights=self.weights[order], means=self.means[order], covariances=covariances)
 
+    def drawn(self, labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+        """Draw one sample from the component of each label, (n_samples, n_features) float64."""
+        X = rng.standard_normal((len(labels), self.n_features))
+        for k, covariance in enumerate(self.spread_covariances()):
+            own = labels == k
+            X[own] = self.means[k] + X[own] @ np.linalg.cholesky(covariance).T
+        return X
+
     def check(self) -> None:
         """Raise `DataError` if a covariance is not positive definite."""
         _ = self.factors
