@@ -1,8 +1,19 @@
 """What all tests share."""
 
+import signal
+
 import pytest
 
 from segment.datasets import dataset_folder, is_present
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_signals():
+    """Let children be interrupted even where the tests run in the background, whose signals are ignored."""
+    for name in ("SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture

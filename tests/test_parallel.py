@@ -113,7 +113,7 @@ def test_the_command_line_limits_its_whole_process_before_numpy_is_imported():
     code = """
 import os, sys
 from segment.__main__ import main
-print("numpy" in sys.modules)
+print("numpy" in sys.modules, flush=True)
 sys.argv = ["segment", "--version"]
 try:
     main()

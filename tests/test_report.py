@@ -2,9 +2,12 @@
 
 import json
 import re
+import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from html.parser import HTMLParser
 from itertools import pairwise
+from multiprocessing import active_children, get_context
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from click.testing import CliRunner
 
 from segment.cli import main
 from segment.errors import DataError, SegmentWarning
+from segment.report import build
 from segment.report import sections as rooms
 from segment.report.blocks import Section, embedded_photo
 from segment.report.build import make_section, section_names, typeset, write_report
@@ -309,3 +313,15 @@ def test_photos_are_embedded_reduced():
     flat = embedded_photo(pixels, "black", 2000, few_colors=True)
     assert (flat.width, flat.height) == (900, 300)
     assert flat.uri.startswith("data:image/png;base64,")
+
+
+def test_workers_end_when_the_report_is_broken_off():
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=build._end_when_told)
+    asleep = [pool.submit(time.sleep, 600) for _ in range(2)]
+    while not asleep[0].running():
+        time.sleep(0.05)
+    workers = active_children()
+    pool.shutdown(wait=False, cancel_futures=True)
+    build._end_workers()
+    assert workers
+    assert not any(worker.is_alive() for worker in workers)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,36 @@ def _make_all(names: Sequence[str], settings: Settings, n_processes: int) -> Ite
         return
     order = sorted(names, key=lambda name: (LONGEST_FIRST + tuple(SECTIONS)).index(name))
     # Spawned, not forked: a fork of a process with threads may hang.
-    pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"), initializer=_end_when_told)
     try:
         for future in as_completed([pool.submit(make_section, name, settings) for name in order]):
             yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        _end_workers()
+        raise
+    pool.shutdown()
+
+
+def _end_when_told() -> None:
+    """Let a worker remove what it has half written when it is told to end."""
+
+    def end(number: int, _: object) -> None:
+        # The pool's loop goes on after an exception; the second signal ends it.
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _end_workers() -> None:
+    """Tell the worker processes to end: the sections that they are making are wanted no more."""
+    workers = active_children()
+    for _ in range(2):
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(2)
 
 
 def write_report(
