@@ -3,5 +3,6 @@
 from segment.data.reduction import reduce_tree
 from segment.data.samples import Samples, as_matrix
 from segment.data.source import Block, Source
+from segment.data.subsample import subsample
 
-__all__ = ["Block", "Samples", "Source", "as_matrix", "reduce_tree"]
+__all__ = ["Block", "Samples", "Source", "as_matrix", "reduce_tree", "subsample"]

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
 from segment.data.reduction import map_in_order, reduce_blocks
-from segment.data.source import Block
+from segment.data.source import Block, Source
 from segment.errors import DataError
 from segment.parallel import block_ranges
 
 S = TypeVar("S")
 A = TypeVar("A")
 
-# Rows of a block where the work a row is small.
-_ROWS = 65536
-
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class Samples(Source):
     """Validated samples; make them with `Samples.of`.
 
     Attributes
@@ -34,6 +30,8 @@ class Samples:
 
     X: np.ndarray
     sample_weight: np.ndarray
+
+    shares_threads = True
 
     @classmethod
     def of(cls, X: Any, sample_weight: Any = None) -> Samples:
@@ -75,46 +73,6 @@ class Samples:
         """float32 or float64."""
         return self.X.dtype
 
-    @cached_property
-    def total_weight(self) -> float:
-        """Sum of the sample weights: the number of rows if each weight were spelled out."""
-        return float(self.sample_weight.sum())
-
-    @cached_property
-    def mean(self) -> np.ndarray:
-        """Weighted mean of each feature, (n_features,) float64."""
-        origin = self.X[0].astype(np.float64)
-
-        def difference(block: Block) -> np.ndarray:
-            return block.sample_weight @ (block.X - origin)
-
-        return origin + self.reduce(difference, rows=_ROWS) / self.total_weight
-
-    @cached_property
-    def variance(self) -> np.ndarray:
-        """Weighted variance of each feature about its mean, (n_features,) float64.
-
-        Raises
-        ------
-        DataError
-            If it overflows.
-        """
-        mean = self.mean
-
-        def squares(block: Block) -> np.ndarray:
-            with np.errstate(over="ignore", invalid="ignore"):
-                return block.sample_weight @ np.square(block.X - mean)
-
-        total = self.reduce(squares, rows=_ROWS)
-        if not np.isfinite(total).all():
-            column = int(np.argmin(np.isfinite(total)))
-            largest = np.abs(self.X[:, column]).max()
-            raise DataError(
-                f"the variance of column {column} overflows: it reaches {largest:.3g}; "
-                "give the samples in a larger unit"
-            )
-        return total / self.total_weight
-
     def reduce(self, function: Callable[[Block], S], *, rows: int, n_jobs: int | None = None) -> S:
         """Apply `function` to blocks of `rows` rows, in threads; return the sum of what it returns."""
         return reduce_blocks(
@@ -131,19 +89,13 @@ class Samples:
         rows = slice(*cut)
         return Block(self.X[rows], self.sample_weight[rows], cut[0])
 
-    def subsample(self, size: int, rng: np.random.Generator) -> Samples:
-        """Draw about `size` rows with probability proportional to weight (systematic resampling).
+    def first_row(self) -> np.ndarray:
+        """Return the first row, (n_features,) float64."""
+        return self.X[0].astype(np.float64)
 
-        The draws of one row become its weight, so the subsample has at most `size` distinct rows. Samples
-        of `size` rows or fewer are returned as they are.
-        """
-        if self.n_samples <= size:
-            return self
-        edges = np.cumsum(self.sample_weight)
-        points = (np.arange(size) + rng.random()) * (edges[-1] / size)
-        rows, counts = np.unique(np.searchsorted(edges, points, side="right"), return_counts=True)
-        rows = np.minimum(rows, self.n_samples - 1)
-        return Samples(np.ascontiguousarray(self.X[rows]), counts.astype(np.float64))
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return all rows and their weights."""
+        return self.X, self.sample_weight
 
 
 def as_matrix(X: Any) -> np.ndarray:

@@ -1,14 +1,27 @@
-"""What a place of data must offer: its shape, its summary, and passes over its blocks."""
+"""A place of samples: its shape, its summary, and passes over its blocks.
+
+Whatever looks at every row is `reduce` or `map`, over blocks that are cut by the number of rows alone and
+added in one fixed pairwise tree. So the same samples give the same bits, be they in memory, in files or on a
+cluster, with any number of threads or workers.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from segment.errors import DataError
+
 S = TypeVar("S")
 A = TypeVar("A")
+
+# Rows of a block where the work a row is small.
+ROWS = 65536
 
 
 class Block(NamedTuple):
@@ -27,39 +40,116 @@ class Block(NamedTuple):
     start: int
 
 
-class Source(Protocol):
-    """An ordered list of rows with weights, walked in blocks.
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Weight and weighted sums of rows. Sums add.
 
-    Blocks are cut by the number of rows alone, and what is found on them is added in one fixed pairwise tree:
-    any number of threads or workers gives the same bits.
+    Attributes
+    ----------
+    weight : float
+    values : (n_features,) float64 ndarray
     """
 
+    weight: float
+    values: np.ndarray
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.weight + other.weight, self.values + other.values)
+
+
+class Source(ABC):
+    """An ordered list of rows with weights, walked in blocks.
+
+    A weight of w means exactly "this row, w times"; rows of weight zero are legal and count nothing.
+    What `reduce` and `map` apply to blocks must be picklable where a source hands it to other processes.
+    """
+
+    columns: tuple[str, ...] | None = None
+    """Names of the features, where they have names."""
+    is_weighted: bool = True
+    """False where every weight is known to be 1."""
+    shares_threads: bool = False
+    """Whether threads may work on one block together: it lies in memory, in this process."""
+
     @property
+    @abstractmethod
     def n_samples(self) -> int:
         """Number of rows."""
 
     @property
+    @abstractmethod
     def n_features(self) -> int:
         """Number of columns."""
 
     @property
+    @abstractmethod
     def dtype(self) -> np.dtype:
         """float32 or float64."""
+
+    @abstractmethod
+    def reduce(self, function: Callable[[Block], S], *, rows: int, n_jobs: int | None = None) -> S:
+        """Apply `function` to blocks of `rows` rows and return the sum of what it returns."""
+
+    @abstractmethod
+    def map(self, function: Callable[[Block], A], *, rows: int, n_jobs: int | None = None) -> Iterator[A]:
+        """Apply `function` to blocks of `rows` rows; yield what it returns, in order."""
+
+    @abstractmethod
+    def first_row(self) -> np.ndarray:
+        """Return the first row, (n_features,) float64."""
+
+    @abstractmethod
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return all rows and their weights, in memory."""
+
+    @cached_property
+    def sums(self) -> Sums:
+        """Total weight, and weighted sums of the differences from the first row."""
+        return self.reduce(partial(_differences, origin=self.first_row()), rows=ROWS)
 
     @property
     def total_weight(self) -> float:
         """Sum of the sample weights: the number of rows if each weight were spelled out."""
+        return self.sums.weight
 
-    @property
+    @cached_property
     def mean(self) -> np.ndarray:
         """Weighted mean of each feature, (n_features,) float64."""
+        return self.first_row() + self.sums.values / self.total_weight
 
-    @property
+    @cached_property
     def variance(self) -> np.ndarray:
-        """Weighted variance of each feature about its mean, (n_features,) float64."""
+        """Weighted variance of each feature about its mean, (n_features,) float64.
 
-    def reduce(self, function: Callable[[Block], S], *, rows: int, n_jobs: int | None = None) -> S:
-        """Apply `function` to blocks of `rows` rows and return the sum of what it returns."""
+        Raises
+        ------
+        DataError
+            If it overflows.
+        """
+        total = self.reduce(partial(_squares, mean=self.mean), rows=ROWS)
+        if not np.isfinite(total).all():
+            column = int(np.argmin(np.isfinite(total)))
+            largest = max(self.map(partial(_largest, column=column), rows=ROWS))
+            raise DataError(
+                f"the variance of column {column} overflows: it reaches {largest:.3g}; "
+                "give the samples in a larger unit"
+            )
+        return total / self.total_weight
 
-    def map(self, function: Callable[[Block], A], *, rows: int, n_jobs: int | None = None) -> Iterator[A]:
-        """Apply `function` to blocks of `rows` rows; yield what it returns, in order."""
+
+def weight_of(block: Block) -> float:
+    """Return the total weight of a block."""
+    return float(block.sample_weight.sum())
+
+
+def _differences(block: Block, origin: np.ndarray) -> Sums:
+    return Sums(weight_of(block), block.sample_weight @ (block.X - origin))
+
+
+def _squares(block: Block, mean: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return block.sample_weight @ np.square(block.X - mean)
+
+
+def _largest(block: Block, column: int) -> float:
+    return float(np.abs(block.X[:, column]).max())

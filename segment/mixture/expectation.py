@@ -5,7 +5,9 @@ This is the map of the map-reduce. Blocks depend on the shape of the data only, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,14 +23,55 @@ from segment.mixture.families.table import family_of
 _ROWS = 16384
 
 
-def _prepared(
-    n_features: int, dtype: np.dtype, parameters: MixtureParameters, family: Family[Any, Any] | None = None
-) -> Prepared[Any]:
-    if n_features != parameters.n_features:
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What an E-step does to each block of a source; picklable, for what is done in other processes.
+
+    Attributes
+    ----------
+    work : callable
+        From prepared parameters and a block to what is wanted of the block; a function of a module.
+    parameters : parameters of a mixture
+    family : Family
+    dtype : numpy.dtype
+        Of the samples.
+    """
+
+    work: Callable[[Prepared[Any], Block], Any]
+    parameters: Any
+    family: Family[Any, Any]
+    dtype: np.dtype
+
+    @cached_property
+    def prepared(self) -> Prepared[Any]:
+        """The parameters made ready, where they are needed."""
+        return self.family.prepare(self.parameters, self.dtype)
+
+    def __call__(self, block: Block) -> Any:
+        """Return what `work` finds."""
+        return self.work(self.prepared, block)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Pass, (self.work, self.parameters, self.family, self.dtype)
+
+    @property
+    def rows(self) -> int:
+        """Rows of a block where the densities of all rows under all components are held."""
+        return min(self.prepared.rows, _ROWS)
+
+
+def _pass(
+    source: Source,
+    parameters: MixtureParameters,
+    work: Callable[[Prepared[Any], Block], Any],
+    family: Family[Any, Any] | None = None,
+) -> Pass:
+    if source.n_features != parameters.n_features:
         raise DataError(
-            f"samples have {n_features} features, the mixture has {parameters.n_features}; they must agree"
+            f"samples have {source.n_features} features, the mixture has {parameters.n_features}; "
+            "they must agree"
         )
-    return (family or family_of(parameters)).prepare(parameters, dtype)
+    return Pass(work, parameters, family or family_of(parameters), source.dtype)
 
 
 def accumulate(
@@ -54,10 +97,15 @@ def accumulate(
     statistics
         Of Gaussians: `Moments` about the current means.
     """
-    prepared = _prepared(source.n_features, source.dtype, parameters, family)
-    if prepared.shares_threads:
+    found = _pass(source, parameters, _accumulated, family)
+    prepared = found.prepared
+    if prepared.shares_threads and source.shares_threads:
         return source.reduce(lambda block: prepared.accumulate(block, n_jobs), rows=prepared.rows, n_jobs=1)
-    return source.reduce(prepared.accumulate, rows=prepared.rows, n_jobs=n_jobs)
+    return source.reduce(found, rows=prepared.rows, n_jobs=n_jobs)
+
+
+def _accumulated(prepared: Prepared[Any], block: Block) -> Any:
+    return prepared.accumulate(block, 1)
 
 
 class _Posterior(NamedTuple):
@@ -79,23 +127,55 @@ def _posterior(prepared: Prepared[Any], X: np.ndarray) -> _Posterior:
     return _Posterior(shares, scores)
 
 
-def _map_rows(
-    X: np.ndarray,
+def map_rows(
+    source: Source,
     parameters: MixtureParameters,
     finish: Callable[[Prepared[Any], np.ndarray], np.ndarray],
-    out: np.ndarray,
+    *,
+    n_jobs: int | None = None,
+) -> Iterator[np.ndarray]:
+    """Yield what `finish` finds for each block of rows, in order.
+
+    Parameters
+    ----------
+    source : Source
+    parameters : parameters of a mixture
+    finish : {log_densities_of, shares_of, scores_of, labels_of}
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+    """
+    found = _pass(source, parameters, partial(_finished, finish))
+    yield from source.map(found, rows=found.rows, n_jobs=n_jobs)
+
+
+def _finished(finish: Callable[..., np.ndarray], prepared: Prepared[Any], block: Block) -> np.ndarray:
+    return finish(prepared, block.X)
+
+
+def _gather(
+    X: Any,
+    parameters: MixtureParameters,
+    finish: Callable[[Prepared[Any], np.ndarray], np.ndarray],
+    out: Callable[[int], np.ndarray],
     n_jobs: int | None,
 ) -> np.ndarray:
-    """Write what `finish` finds for each block of rows into `out`; return it."""
-    prepared = _prepared(X.shape[1], X.dtype, parameters)
+    """Write what `finish` finds for each block of rows into what `out` makes for so many rows; return it."""
+    if isinstance(X, Source):
+        result, start = out(X.n_samples), 0
+        for rows in map_rows(X, parameters, finish, n_jobs=n_jobs):
+            result[start : start + len(rows)] = rows
+            start += len(rows)
+        return result
+    X = as_matrix(X)
+    samples, result = Samples(X, np.broadcast_to(1.0, len(X))), out(len(X))
+    found = _pass(samples, parameters, partial(_finished, finish))
 
     def write(block: Block) -> None:
-        out[block.start : block.start + len(block.X)] = finish(prepared, block.X)
+        result[block.start : block.start + len(block.X)] = found(block)
 
-    rows = min(prepared.rows, _ROWS)
-    for _ in Samples(X, np.broadcast_to(1.0, len(X))).map(write, rows=rows, n_jobs=n_jobs):
+    for _ in samples.map(write, rows=found.rows, n_jobs=n_jobs):
         pass
-    return out
+    return result
 
 
 def log_densities(X: Any, parameters: MixtureParameters, *, n_jobs: int | None = None) -> np.ndarray:
@@ -103,7 +183,7 @@ def log_densities(X: Any, parameters: MixtureParameters, *, n_jobs: int | None =
 
     Parameters
     ----------
-    X : (n_samples, n_features) array
+    X : (n_samples, n_features) array or Source
     parameters : parameters of a mixture
     n_jobs : int, optional
         Threads; the result does not depend on it.
@@ -113,9 +193,7 @@ def log_densities(X: Any, parameters: MixtureParameters, *, n_jobs: int | None =
     (n_samples, n_components) float64 ndarray
         In nats; -inf under an empty component.
     """
-    X = as_matrix(X)
-    out = np.empty((len(X), parameters.n_components))
-    return _map_rows(X, parameters, lambda prepared, rows: prepared.log_densities(rows), out, n_jobs)
+    return _gather(X, parameters, log_densities_of, lambda n: np.empty((n, parameters.n_components)), n_jobs)
 
 
 def responsibilities(X: Any, parameters: MixtureParameters, *, n_jobs: int | None = None) -> np.ndarray:
@@ -123,7 +201,7 @@ def responsibilities(X: Any, parameters: MixtureParameters, *, n_jobs: int | Non
 
     Parameters
     ----------
-    X : (n_samples, n_features) array
+    X : (n_samples, n_features) array or Source
     parameters : parameters of a mixture
     n_jobs : int, optional
         Threads; the result does not depend on it.
@@ -133,9 +211,7 @@ def responsibilities(X: Any, parameters: MixtureParameters, *, n_jobs: int | Non
     (n_samples, n_components) float64 ndarray
         Rows sum to 1.
     """
-    X = as_matrix(X)
-    out = np.empty((len(X), parameters.n_components))
-    return _map_rows(X, parameters, lambda prepared, rows: _posterior(prepared, rows).shares, out, n_jobs)
+    return _gather(X, parameters, shares_of, lambda n: np.empty((n, parameters.n_components)), n_jobs)
 
 
 def score_samples(X: Any, parameters: MixtureParameters, *, n_jobs: int | None = None) -> np.ndarray:
@@ -143,7 +219,7 @@ def score_samples(X: Any, parameters: MixtureParameters, *, n_jobs: int | None =
 
     Parameters
     ----------
-    X : (n_samples, n_features) array
+    X : (n_samples, n_features) array or Source
     parameters : parameters of a mixture
     n_jobs : int, optional
         Threads; the result does not depend on it.
@@ -153,8 +229,17 @@ def score_samples(X: Any, parameters: MixtureParameters, *, n_jobs: int | None =
     (n_samples,) float64 ndarray
         In nats; -inf where it is beyond the smallest number.
     """
-    X = as_matrix(X)
-    return _map_rows(X, parameters, scores_of, np.empty(len(X)), n_jobs)
+    return _gather(X, parameters, scores_of, np.empty, n_jobs)
+
+
+def log_densities_of(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
+    """Return the log densities of rows under every component, (n, K)."""
+    return prepared.log_densities(X)
+
+
+def shares_of(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
+    """Return the responsibilities of rows, (n, K)."""
+    return _posterior(prepared, X).shares
 
 
 def scores_of(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
@@ -169,7 +254,7 @@ def assign(X: Any, parameters: MixtureParameters, *, n_jobs: int | None = None) 
 
     Parameters
     ----------
-    X : (n_samples, n_features) array
+    X : (n_samples, n_features) array or Source
     parameters : parameters of a mixture
     n_jobs : int, optional
         Threads; the result does not depend on it.
@@ -179,11 +264,11 @@ def assign(X: Any, parameters: MixtureParameters, *, n_jobs: int | None = None) 
     (n_samples,) int32 ndarray
         The first of equals.
     """
-    X = as_matrix(X)
-    return _map_rows(X, parameters, _labels, np.empty(len(X), dtype=np.int32), n_jobs)
+    return _gather(X, parameters, labels_of, lambda n: np.empty(n, dtype=np.int32), n_jobs)
 
 
-def _labels(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
+def labels_of(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
+    """Return the most probable components of rows, (n,) int32."""
     densities, labels = prepared.log_densities(X), np.empty(len(X), dtype=np.int32)
     narrow.argmax_rows(densities, labels)
     far = np.flatnonzero(~(densities[np.arange(len(X)), labels] > -np.inf))
@@ -194,26 +279,53 @@ def _labels(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
 
 def log_likelihood(source: Source, parameters: MixtureParameters, *, n_jobs: int | None = None) -> float:
     """Return the weighted sum of the log densities of all samples, in nats."""
-    prepared = _prepared(source.n_features, source.dtype, parameters)
+    found = _pass(source, parameters, _block_log_likelihood)
+    return source.reduce(found, rows=found.rows, n_jobs=n_jobs)
 
-    def total(block: Block) -> float:
-        # A row of weight zero counts nothing, also where its density is zero.
-        counted = block.sample_weight > 0
-        return float(block.sample_weight[counted] @ scores_of(prepared, block.X)[counted])
 
-    return source.reduce(total, rows=min(prepared.rows, _ROWS), n_jobs=n_jobs)
+def _block_log_likelihood(prepared: Prepared[Any], block: Block) -> float:
+    # A row of weight zero counts nothing, also where its density is zero.
+    counted = block.sample_weight > 0
+    return float(block.sample_weight[counted] @ scores_of(prepared, block.X)[counted])
 
 
 def total_entropy(source: Source, parameters: MixtureParameters, *, n_jobs: int | None = None) -> float:
     """Return the weighted sum of the entropies of the posteriors, in nats; 0 for certain labels."""
-    prepared = _prepared(source.n_features, source.dtype, parameters)
+    found = _pass(source, parameters, _block_entropy)
+    return source.reduce(found, rows=found.rows, n_jobs=n_jobs)
 
-    def total(block: Block) -> float:
-        shares = _posterior(prepared, block.X).shares
-        logarithms = np.log(np.where(shares > 0, shares, 1.0))
-        return float(-block.sample_weight @ np.einsum("ik,ik->i", shares, logarithms))
 
-    return source.reduce(total, rows=min(prepared.rows, _ROWS), n_jobs=n_jobs)
+def _block_entropy(prepared: Prepared[Any], block: Block) -> float:
+    shares = _posterior(prepared, block.X).shares
+    logarithms = np.log(np.where(shares > 0, shares, 1.0))
+    return float(-block.sample_weight @ np.einsum("ik,ik->i", shares, logarithms))
+
+
+@dataclass(frozen=True, eq=False)
+class Worst:
+    """Rows of least density, worst first, the first of equals before the others. They add.
+
+    Attributes
+    ----------
+    count : int
+        At most so many rows.
+    scores : (<= count,) float64 ndarray
+    rows : (<= count, n_features) ndarray
+    """
+
+    count: int
+    scores: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, count: int, scores: np.ndarray, rows: np.ndarray) -> Worst:
+        """Keep the worst of rows."""
+        least = np.argsort(scores, kind="stable")[:count]
+        return cls(count, scores[least], rows[least])
+
+    def __add__(self, later: Worst) -> Worst:
+        scores = np.concatenate([self.scores, later.scores])
+        return Worst.of(self.count, scores, np.concatenate([self.rows, later.rows]))
 
 
 def worst_explained(
@@ -234,17 +346,10 @@ def worst_explained(
     -------
     (<= count, n_features) ndarray
     """
-    prepared = _prepared(source.n_features, source.dtype, parameters)
+    found = _pass(source, parameters, partial(_worst_of, count))
+    return source.reduce(found, rows=found.rows, n_jobs=n_jobs).rows
 
-    def worst(block: Block) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.flatnonzero(block.sample_weight > 0)
-        scores = scores_of(prepared, block.X[rows])
-        least = np.argsort(scores, kind="stable")[:count]
-        return scores[least], block.X[rows[least]]
 
-    scores, rows = np.empty(0), np.empty((0, source.n_features), source.dtype)
-    for found in source.map(worst, rows=min(prepared.rows, _ROWS), n_jobs=n_jobs):
-        scores, rows = np.concatenate([scores, found[0]]), np.concatenate([rows, found[1]])
-        kept = np.argsort(scores, kind="stable")[:count]
-        scores, rows = scores[kept], rows[kept]
-    return rows
+def _worst_of(count: int, prepared: Prepared[Any], block: Block) -> Worst:
+    X = block.X[block.sample_weight > 0]
+    return Worst.of(count, scores_of(prepared, X), X)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from segment.data.samples import Samples
+from segment.data.source import Source
 from segment.em.result import EMResult
 from segment.errors import CollapseWarning, ConvergenceWarning, DataError
 from segment.mixture.families.family import Family
@@ -20,7 +21,7 @@ from segment.parallel import single_threaded_blas
 
 
 def fit_em(
-    samples: Samples,
+    samples: Source,
     parameters: Parameters,
     *,
     tol: float = 1e-5,
@@ -36,7 +37,7 @@ def fit_em(
 
     Parameters
     ----------
-    samples : Samples
+    samples : Source
     parameters : Parameters
         Where to start; they also fix the number of components and the covariance type.
     tol : float
@@ -89,7 +90,7 @@ def fit_em(
 
 
 def fit_mixture(
-    samples: Samples,
+    samples: Source,
     n_components: int,
     *,
     covariance_type: str = "full",
@@ -108,7 +109,7 @@ def fit_mixture(
 
     Parameters
     ----------
-    samples : Samples
+    samples : Source
     n_components : int
     covariance_type : {"full", "diag", "tied", "spherical"}
     init : {"short_runs", "kmeans", "k-means++", "random"}
@@ -162,7 +163,7 @@ def fit_mixture(
 
 
 def fit_family(
-    samples: Samples,
+    samples: Source,
     n_components: int,
     family: Family[Any, Any],
     *,
@@ -176,7 +177,7 @@ def fit_family(
 
     Parameters
     ----------
-    samples : Samples
+    samples : Source
     n_components : int
     family : Family
     init, n_init, random_state, n_jobs

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from segment.data.samples import Samples
+from segment.data.source import Source
+from segment.data.subsample import subsample
 from segment.em.result import EMResult
 from segment.errors import DataError
 from segment.mixture.families.family import Family
@@ -163,7 +165,7 @@ def _heats(samples: Samples, family: Family[Any, Any], n_starts: int, n_jobs: in
 
 
 def starting_points(
-    samples: Samples,
+    samples: Source,
     n_components: int,
     *,
     family: Family[Any, Any] | None = None,
@@ -177,7 +179,8 @@ def starting_points(
 
     Parameters
     ----------
-    samples : Samples
+    samples : Source
+        Those that are not in memory have their starts from a subsample; so have all of many rows.
     n_components : int
     family : Family, optional
         By default Gaussian, with the options of `Gaussian.of`.
@@ -212,9 +215,7 @@ def starting_points(
     _check_request(samples, n_components, method, n_init)
     rng = as_generator(random_state)
     family = family or Gaussian.of(samples, **options)
-    part = samples.subsample(SUBSAMPLE, rng)
-    if part.n_samples < n_components:
-        part = samples
+    part = part_with(samples, n_components, rng)
     standardized = _standardized(part)
 
     def start_from(centers: np.ndarray) -> Any:
@@ -242,7 +243,17 @@ def starting_points(
     return [finals[k].parameters for k in (best[0], *near)]
 
 
-def _check_request(samples: Samples, n_components: int, method: str, n_init: int | None) -> None:
+def part_with(source: Source, n_components: int, rng: np.random.Generator) -> Samples:
+    """Return a subsample to look for starts on; a larger one where few heavy rows are all of it."""
+    size = SUBSAMPLE
+    while True:
+        part = subsample(source, size, rng)
+        if part.n_samples >= n_components or size >= source.n_samples:
+            return part
+        size *= 16
+
+
+def _check_request(samples: Source, n_components: int, method: str, n_init: int | None) -> None:
     if method not in METHODS:
         raise DataError(f"method is {method!r}; allowed are {', '.join(METHODS)}")
     if n_components < 1:
@@ -256,7 +267,7 @@ def _check_request(samples: Samples, n_components: int, method: str, n_init: int
         raise DataError(f"n_init is {n_init}; at least one start is needed")
 
 
-def initial_parameters(samples: Samples, n_components: int, **options: Any) -> Any:
+def initial_parameters(samples: Source, n_components: int, **options: Any) -> Any:
     """Return the most promising start.
 
     Parameters

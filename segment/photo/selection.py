@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from segment.data.samples import Samples
+from segment.data.subsample import subsample
 from segment.em.result import EMResult
 from segment.mixture.families.gaussian.family import Gaussian
 from segment.mixture.families.gaussian.parameters import Parameters
@@ -106,7 +107,7 @@ def coarse_histogram(samples: Samples, random_state: int = 0) -> Samples:
     Cells are `CELL` standard deviations wide, and all weights together are `SAMPLE_SIZE` at most. Where
     cells would be more than `MOST_CELLS`, samples are drawn instead.
     """
-    gathered = _gathered(samples).subsample(MOST_CELLS, np.random.default_rng(random_state))
+    gathered = subsample(_gathered(samples), MOST_CELLS, np.random.default_rng(random_state))
     scale = min(1.0, SAMPLE_SIZE / samples.total_weight) * samples.total_weight / gathered.total_weight
     return Samples(gathered.X, scale * gathered.sample_weight)
 
