@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segment._version import __version__
 
 if TYPE_CHECKING:
+    from segment.consensus import ConsensusClustering, cluster_consensus
     from segment.digits import cluster_digits
     from segment.mixture import (
         BernoulliMixture,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _HOME = {
     "Background": "segment.video",
     "BernoulliMixture": "segment.mixture",
+    "ConsensusClustering": "segment.consensus",
+    "cluster_consensus": "segment.consensus",
     "EMResult": "segment.mixture",
     "GaussianMixture": "segment.mixture",
     "Parameters": "segment.mixture",
@@ -53,6 +56,7 @@ _HOME = {
 __all__ = [
     "Background",
     "BernoulliMixture",
+    "ConsensusClustering",
     "EMResult",
     "GaussianMixture",
     "Parameters",
@@ -61,6 +65,7 @@ __all__ = [
     "RegionTree",
     "Samples",
     "__version__",
+    "cluster_consensus",
     "cluster_digits",
     "find_region_tree",
     "fit_em",

@@ -5,7 +5,7 @@ import pytest
 
 from segment.digits import cache
 from segment.digits.features import fit_features, measure
-from segment.digits.scattering import N_FEATURES, SIZE, gabor, gaussian_average, morlet, scatter
+from segment.digits.scattering import SIZE, count_features, gabor, gaussian_average, morlet, scatter
 from segment.errors import DataError
 from segment.kernels.image.warp import warp_affine
 
@@ -65,35 +65,40 @@ def circular_convolution(image, kernel):
     return total
 
 
-def slow_scattering(image):
+def slow_scattering(image, n_scales):
     """Scattering of order 0 to 2 by direct convolution, nothing subsampled before the last average."""
-    average = gaussian_average(SIZE, 1)
+    average = gaussian_average(SIZE, 1, n_scales)
 
     def blur(signal):
         return (average @ signal @ average.T).ravel()
 
-    waves = {j: [np.abs(circular_convolution(image, morlet(SIZE, j, a))) for a in range(6)] for j in range(3)}
+    waves = {
+        j: [np.abs(circular_convolution(image, morlet(SIZE, j, a))) for a in range(6)]
+        for j in range(n_scales)
+    }
     channels = [blur(image)]
-    for j in range(3):
+    for j in range(n_scales):
         channels += [blur(wave) for wave in waves[j]]
-        for k in range(j + 1, 3):
+        for k in range(j + 1, n_scales):
             wavelets = [morlet(SIZE, k, b) for b in range(6)]
             channels += [blur(np.abs(circular_convolution(wave, w))) for wave in waves[j] for w in wavelets]
     return np.concatenate(channels)
 
 
 @pytest.mark.kernels
-def test_scattering_equals_direct_convolution():
+@pytest.mark.parametrize(("n_scales", "n_features"), [(3, 2032), (2, 3136)])
+def test_scattering_equals_direct_convolution(n_scales, n_features):
     rng = np.random.default_rng(1)
     y, x = np.mgrid[:SIZE, :SIZE]
     image = np.exp(-((y - 15.0) ** 2 / 60 + (x - 0.4 * y - 9) ** 2 / 8)) + 0.05 * rng.random((SIZE, SIZE))
-    fast = scatter(np.stack([image, image[::-1]]).astype(np.float32))
-    assert fast.shape == (2, N_FEATURES) == (2, 2032)
-    slow = slow_scattering(image)
+    fast = scatter(np.stack([image, image[::-1]]).astype(np.float32), n_scales)
+    assert fast.shape == (2, count_features(n_scales)) == (2, n_features)
+    slow = slow_scattering(image, n_scales)
+    n_first = (SIZE // 2**n_scales) ** 2
     # Subsampling before the average aliases: a few per cent of the largest coefficient of an order.
-    assert np.abs(fast[0, :16] - slow[:16]).max() < 1e-5
-    assert np.abs(fast[0] - slow)[16:].max() < 0.04 * slow[16:].max()
-    assert np.corrcoef(fast[0, 16:], slow[16:])[0, 1] > 0.999
+    assert np.abs(fast[0, :n_first] - slow[:n_first]).max() < 1e-5
+    assert np.abs(fast[0] - slow)[n_first:].max() < 0.04 * slow[n_first:].max()
+    assert np.corrcoef(fast[0, n_first:], slow[n_first:])[0, 1] > 0.999
 
 
 def test_wavelets_have_zero_mean_and_peak_at_their_frequency():

@@ -5,16 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segment.digits.graph import (
-    nearest_neighbors,
+from segment.consensus.graph import (
     neighbor_graph,
     normalized_cut,
     normalized_eigenvectors,
-    refine,
     support,
     vote,
-    whiten,
 )
+from segment.consensus.neighbors import nearest_neighbors
+from segment.digits.graph import refine, whiten
 from segment.errors import DataError
 
 

@@ -13,7 +13,8 @@ import pytest
 
 import segment
 from segment.kernels.em.basin import fit_pairs
-from segment.kernels.em.neighbors import update_neighbors
+from segment.kernels.graph.kmeans import spread_rows
+from segment.kernels.graph.neighbors import update_neighbors
 from segment.kernels.image.guided import LANES, label_rows, solve_coefficients
 from segment.kernels.image.scattering import filter_spectra, modulus
 from segment.kernels.regions.merging import _cost
@@ -69,6 +70,11 @@ def _neighbors(rng):
     return update_neighbors, [bounds, queries, references, 0, 0, distances, indices]
 
 
+def _spread(rng):
+    rows = rng.normal(size=(90, 37)).astype(np.float32)
+    return spread_rows, [rows, rng.random(12), np.zeros(12, np.int64)]
+
+
 def _solve(rng):
     guide = np.hstack([rng.random((50, 3)), 1 + rng.random((50, 6))]).astype(np.float32)
     return solve_coefficients, [guide, 1e-3, rng.random((50, 4, LANES)).astype(np.float32)]
@@ -100,7 +106,7 @@ def _pairs(rng):
     return fit_pairs, [rng.normal(size=999), weights, means, variances, 1e-6, 1e-9, 50, *outputs]
 
 
-@pytest.mark.parametrize("case", [_neighbors, _solve, _labels, _spectra, _modulus, _pairs])
+@pytest.mark.parametrize("case", [_neighbors, _spread, _solve, _labels, _spectra, _modulus, _pairs])
 def test_results_do_not_depend_on_where_arrays_lie(case):
     kernel, arguments = case(np.random.default_rng(0))
     rng, found = np.random.default_rng(1), set()

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "segment"
 # Each room may import the rooms before it; two of one level never import each other. Leaf rooms serve all but
 # the kernels, and import only leaf rooms.
 APPLICATIONS = {"photo", "digits", "video"}
-LEVELS = [{"kernels"}, {"em", "data"}, {"mixture"}, APPLICATIONS, {"lab"}, {"report"}, {"cli"}]
+LEVELS = [{"kernels"}, {"em", "data"}, {"mixture"}, {"consensus"}, APPLICATIONS, {"lab"}, {"report"}, {"cli"}]
 LEAVES = {"_version", "archive", "datasets", "errors", "memory", "output", "parallel", "stopwatch", "style"}
 # The face of the package and the entry point stand above everything.
 TOPS = {"", "__main__"}
@@ -162,7 +162,14 @@ def test_no_pyplot():
 
 def _public_callables():
     """Yield what the rooms export, and the public methods of exported classes."""
-    for room in ("segment", "segment.mixture", "segment.photo", "segment.digits", "segment.video"):
+    for room in (
+        "segment",
+        "segment.mixture",
+        "segment.photo",
+        "segment.digits",
+        "segment.video",
+        "segment.consensus",
+    ):
         module = importlib.import_module(room)
         for name in getattr(module, "__all__", ()):
             value = getattr(module, name)

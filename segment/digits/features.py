@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from segment.digits.normalize import FRAME
-from segment.digits.scattering import SIZE, scatter
+from segment.digits.scattering import N_SCALES, SIZE, scatter
 from segment.errors import DataError
 from segment.kernels.image.warp import warp_affine
 from segment.parallel import block_ranges, map_blocks, single_threaded_blas
@@ -44,8 +45,11 @@ class Geometry:
     spreads: np.ndarray
 
 
-def measure(images: np.ndarray) -> Geometry:
-    """Measure center, slant and spread of every image (a blank one gets the frame's center)."""
+def measure(images: np.ndarray, is_slanted: bool = False) -> Geometry:
+    """Measure center, slant and spread of every image (a blank one gets the frame's center).
+
+    With `is_slanted`, ink is taken as it stands: its slant is given as 0.
+    """
     ink = images.astype(np.float64)
     rows, columns = np.arange(ink.shape[1]), np.arange(ink.shape[2])
     mass = ink.sum(axis=(1, 2))
@@ -58,7 +62,7 @@ def measure(images: np.ndarray) -> Geometry:
     yy = np.maximum((profile_y * from_y**2).sum(axis=1) / mass, MIN_VARIANCE)
     xx = (profile_x * from_x**2).sum(axis=1) / mass
     xy = np.einsum("nyx,ny,nx->n", ink, from_y, from_x, optimize=True) / mass
-    slants = xy / yy
+    slants = np.zeros(len(ink)) if is_slanted else xy / yy
     spreads = np.sqrt(np.stack([yy, np.maximum(xx - xy * slants, MIN_VARIANCE)], axis=1))
     return Geometry(np.stack([y, x], axis=1), slants, spreads)
 
@@ -83,8 +87,10 @@ def _deskew(images: np.ndarray, typical_spread: np.ndarray) -> np.ndarray:
     return upright.reshape(len(images), -1)
 
 
-def _scattering(images: np.ndarray, typical_spread: np.ndarray) -> np.ndarray:
-    geometry = measure(images)
+def _scattering(
+    images: np.ndarray, typical_spread: np.ndarray, *, n_scales: int = N_SCALES, is_slanted: bool = False
+) -> np.ndarray:
+    geometry = measure(images, is_slanted)
     relative = geometry.spreads / typical_spread
     scales = np.stack(
         [
@@ -93,16 +99,21 @@ def _scattering(images: np.ndarray, typical_spread: np.ndarray) -> np.ndarray:
         ],
         axis=1,
     )
-    coefficients = scatter(_warp(images, geometry, scales, SIZE))
+    coefficients = scatter(_warp(images, geometry, scales, SIZE), n_scales)
     # The root makes the spread of a coefficient depend less on its mean. Order 0 may be -1e-9.
     return np.sqrt(np.maximum(coefficients, 0, out=coefficients), out=coefficients)
 
 
 RAW_FEATURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "scattering": _scattering,
+    "slanted scattering": partial(_scattering, is_slanted=True),
+    "fine scattering": partial(_scattering, n_scales=2),
+    "fine slanted scattering": partial(_scattering, n_scales=2, is_slanted=True),
     "deskew": _deskew,
     "pixels": _pixels,
 }
+# Features of ink as it stands: its typical spread is measured so.
+SLANTED = {"slanted scattering", "fine slanted scattering"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,8 @@ class FeatureModel:
 
     Attributes
     ----------
-    kind : "scattering", "deskew" or "pixels"
+    kind : str
+        A key of `RAW_FEATURES`.
     typical_spread : (2,) float64 ndarray
         Median spread of the ink along rows and columns, which scattering scales towards.
     mean : (n_raw,) float32 ndarray
@@ -162,7 +174,8 @@ def fit_features(
     Parameters
     ----------
     images : (n, 28, 28) uint8 ndarray
-    kind : "scattering", "deskew" or "pixels"
+    kind : str
+        A key of `RAW_FEATURES`: "scattering", "deskew", "pixels" or one of the further views.
     n_components : int
         Number of principal components; no more than there are images or raw features are kept.
     progress : callable
@@ -182,7 +195,7 @@ def fit_features(
         raise DataError(f"features {kind!r}; allowed are {', '.join(RAW_FEATURES)}")
     if n_components < 1:
         raise DataError(f"{n_components} principal components; allowed are 1, 2, 3, ...")
-    typical_spread = _typical_spread(images, n_jobs)
+    typical_spread = _typical_spread(images, kind in SLANTED, n_jobs)
     # A fixed draw: the features then depend on the images alone and serve every seed.
     order = np.random.default_rng(0).permutation(len(images))
     fitted, others = np.sort(order[:PCA_ROWS]), np.sort(order[PCA_ROWS:])
@@ -227,9 +240,9 @@ def _map_with_progress(
     return map_blocks(counted, blocks, n_jobs)
 
 
-def _typical_spread(images: np.ndarray, n_jobs: int | None) -> np.ndarray:
+def _typical_spread(images: np.ndarray, is_slanted: bool, n_jobs: int | None) -> np.ndarray:
     blocks = block_ranges(len(images), 50 * BLOCK_ROWS)
-    spreads = map_blocks(lambda block: measure(images[slice(*block)]).spreads, blocks, n_jobs)
+    spreads = map_blocks(lambda block: measure(images[slice(*block)], is_slanted).spreads, blocks, n_jobs)
     return np.median(np.concatenate(spreads), axis=0)
 
 

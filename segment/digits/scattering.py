@@ -12,9 +12,12 @@ from segment.kernels.image.scattering import filter_spectra, modulus
 SIZE = 32
 N_SCALES = 3
 N_ANGLES = 6
-STRIDE = 2**N_SCALES
-N_CHANNELS = 1 + N_SCALES * N_ANGLES + N_SCALES * (N_SCALES - 1) // 2 * N_ANGLES**2
-N_FEATURES = N_CHANNELS * (SIZE // STRIDE) ** 2
+
+
+def count_features(n_scales: int = N_SCALES) -> int:
+    """Return the number of coefficients: channels of order 0, 1 and 2, times averages of each."""
+    pairs = n_scales * (n_scales - 1) // 2
+    return (1 + n_scales * N_ANGLES + pairs * N_ANGLES**2) * (SIZE // 2**n_scales) ** 2
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Bank:
     wavelets : dict
         (scale j, subsampling r) -> (N_ANGLES, SIZE // r, SIZE // r) float32.
     low_pass : dict
-        Subsampling r -> ((SIZE // r)**2, 16) float32: Gaussian average and subsampling in one product.
+        Subsampling r -> ((SIZE // r)**2, (SIZE // 2**n_scales)**2) float32: Gaussian average and subsampling
+        in one product.
     """
 
     wavelets: dict[tuple[int, int], np.ndarray]
@@ -56,48 +60,50 @@ def morlet(size: int, scale: int, angle_index: int) -> np.ndarray:
     return wave - wave.sum() / envelope.sum() * envelope
 
 
-def gaussian_average(size: int, factor: int) -> np.ndarray:
-    """Return the (SIZE // STRIDE, size) periodic Gaussian averages of a signal subsampled by `factor`."""
-    sigma = 0.8 * 2 ** (N_SCALES - 1)
-    distance = np.arange(size) * factor - np.arange(0, size * factor, STRIDE)[:, None]
+def gaussian_average(size: int, factor: int, n_scales: int = N_SCALES) -> np.ndarray:
+    """Return the periodic Gaussian averages, every 2**n_scales pixels, of a signal subsampled by `factor`."""
+    sigma = 0.8 * 2 ** (n_scales - 1)
+    distance = np.arange(size) * factor - np.arange(0, size * factor, 2**n_scales)[:, None]
     shifts = np.arange(-1, 2)[:, None, None] * size * factor
     weights = np.exp(-0.5 * ((distance + shifts) / sigma) ** 2).sum(axis=0)
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-@lru_cache(maxsize=1)
-def filter_bank() -> Bank:
+@lru_cache
+def filter_bank(n_scales: int = N_SCALES) -> Bank:
     """Build the filters once."""
     wavelets = {}
-    for scale in range(N_SCALES):
+    for scale in range(n_scales):
         spectra = np.array([np.fft.fft2(morlet(SIZE, scale, angle)).real for angle in range(N_ANGLES)])
         for level in range(scale + 1):
             factor = 2**level
             folded = spectra.reshape(N_ANGLES, factor, SIZE // factor, factor, SIZE // factor).sum((1, 3))
             wavelets[scale, factor] = np.ascontiguousarray(folded, np.float32)
     low_pass = {}
-    for factor in (2**level for level in range(N_SCALES)):
-        average = gaussian_average(SIZE // factor, factor)
+    for factor in (2**level for level in range(n_scales)):
+        average = gaussian_average(SIZE // factor, factor, n_scales)
         low_pass[factor] = np.ascontiguousarray(np.kron(average, average).T, np.float32)
     return Bank(wavelets, low_pass)
 
 
-def scatter(images: np.ndarray) -> np.ndarray:
+def scatter(images: np.ndarray, n_scales: int = N_SCALES) -> np.ndarray:
     """Compute the scattering coefficients of a block of images.
 
-    Wavelets are Morlet with sigma 0.8 * 2^j, frequency 3 pi / 4 / 2^j and slant 4 / 6, j = 0, 1, 2 and six
-    angles; averages are Gaussian with sigma 3.2, every 8 pixels. Order 1: |x * w1|; order 2:
-    ||x * w1| * w2| for growing scales only, since the others carry almost no energy. A signal filtered at
-    scale j is subsampled by 2^j.
+    Wavelets are Morlet with sigma 0.8 * 2^j, frequency 3 pi / 4 / 2^j and slant 4 / 6, j < n_scales and six
+    angles; averages are Gaussian with sigma 0.4 * 2^n_scales, every 2^n_scales pixels. Order 1: |x * w1|;
+    order 2: ||x * w1| * w2| for growing scales only, since the others carry almost no energy. A signal
+    filtered at scale j is subsampled by 2^j.
 
     Parameters
     ----------
     images : (n, 32, 32) float32 ndarray
+    n_scales : int
+        3 averages over strokes; 2 tells finer where they are.
 
     Returns
     -------
-    (n, 2032) float32 ndarray
-        127 channels of 4 x 4 averages: order 0, then for each first wavelet scale its order 1 and order 2.
+    (n, count_features(n_scales)) float32 ndarray
+        Channels of averages: order 0, then for each first wavelet scale its order 1 and order 2.
 
     References
     ----------
@@ -105,21 +111,20 @@ def scatter(images: np.ndarray) -> np.ndarray:
     """
     from scipy import fft
 
-    bank, n = filter_bank(), len(images)
-    channels = [_average(images, 1)]
+    bank, n = filter_bank(n_scales), len(images)
+    channels = [_average(images, 1, bank)]
     spectra = fft.fft2(images)
-    for first in range(N_SCALES):
+    for first in range(n_scales):
         factor = 2**first
         waves = _filtered_modulus(spectra, bank.wavelets[first, 1], factor)
-        channels.append(_average(waves, factor))
-        if first == N_SCALES - 1:
+        channels.append(_average(waves, factor, bank))
+        if first == n_scales - 1:
             break
         inner = fft.fft2(waves.reshape(-1, *waves.shape[2:]))
-        for second in range(first + 1, N_SCALES):
+        for second in range(first + 1, n_scales):
             step = 2 ** (second - first)
-            channels.append(
-                _average(_filtered_modulus(inner, bank.wavelets[second, factor], step), 2**second)
-            )
+            finer = _filtered_modulus(inner, bank.wavelets[second, factor], step)
+            channels.append(_average(finer, 2**second, bank))
     return np.concatenate([channel.reshape(n, -1) for channel in channels], axis=1)
 
 
@@ -136,5 +141,5 @@ def _filtered_modulus(spectra: np.ndarray, wavelets: np.ndarray, factor: int) ->
     return absolute
 
 
-def _average(waves: np.ndarray, factor: int) -> np.ndarray:
-    return waves.reshape(-1, (SIZE // factor) ** 2) @ filter_bank().low_pass[factor]
+def _average(waves: np.ndarray, factor: int, bank: Bank) -> np.ndarray:
+    return waves.reshape(-1, (SIZE // factor) ** 2) @ bank.low_pass[factor]
