@@ -1,7 +1,6 @@
 """`python -m segment` and the console command."""
 
 import io
-import logging
 import os
 import signal
 import sys
@@ -44,8 +43,6 @@ def _run() -> int:
     from segment.cli.streams import guard_streams
 
     guard_streams()
-    # What libraries log is for those who look for it.
-    logging.getLogger().addHandler(logging.NullHandler())
     try:
         return cli.main(prog_name="segment", standalone_mode=False) or 0
     except click.ClickException as error:

@@ -7,11 +7,9 @@ import json
 import math
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +60,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     # Names may have 255 bytes, up to four of them a character: the temporary one keeps the beginning.
-    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:40]}.{os.urandom(4).hex()}{path.suffix}")
     try:
         try:
             # Renaming onto a device would replace it.
@@ -123,6 +121,8 @@ def data_uri(data: bytes, kind: str) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of this package and of the libraries that its numbers depend on."""
+    from importlib.metadata import PackageNotFoundError, version
+
     found = {"segment": __version__}
     for name in ("numpy", "numba", "scipy", "scikit-learn", "scikit-image", "pillow", "matplotlib"):
         try:

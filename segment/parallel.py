@@ -16,7 +16,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, TypeVar
@@ -95,6 +94,8 @@ def map_blocks(
     with single_threaded_blas():
         if threads <= 1:
             return [function(block) for block in blocks]
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(function, blocks))
 

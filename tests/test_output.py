@@ -1,6 +1,7 @@
 """Outputs are whole or absent: interrupted, on a full disk, where nothing may be written. JSON is strict."""
 
 import errno
+import importlib.metadata
 import json
 import math
 import os
@@ -11,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segment import output
 from segment.errors import OutputError, SegmentError
 from segment.output import atomic_path, json_text, to_plain, versions, write_json, write_text
 
@@ -170,9 +170,9 @@ def test_versions_name_what_the_numbers_depend_on(monkeypatch):
     assert {"numba", "scipy", "scikit-learn"} <= set(found)
 
     def absent(name):
-        raise output.PackageNotFoundError(name)
+        raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(output, "version", absent)
+    monkeypatch.setattr(importlib.metadata, "version", absent)
     assert list(versions()) == ["segment"]
 
 

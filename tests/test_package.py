@@ -53,6 +53,10 @@ def test_asking_for_help_loads_nothing_heavy(command):
     assert not HEAVY & set(_python(HELP, *command).split())
 
 
+def test_help_loads_nothing_that_only_a_run_needs():
+    assert not {"logging", "secrets", "hashlib"} & set(_python(HELP).split())
+
+
 @pytest.mark.parametrize("code", ["import segment", HELP])
 def test_import_and_help_take_less_than_a_third_of_a_second(code):
     """Processor time, so that a busy machine does not decide."""

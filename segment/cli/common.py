@@ -93,7 +93,11 @@ def say_warning(text: object) -> None:
 
 @contextmanager
 def _plain_warnings(quiet: bool) -> Iterator[None]:
-    """Print what this package warns of as one line each; leave out what libraries do."""
+    """Print what this package warns of as one line each; leave out what libraries warn of or log."""
+    import logging
+
+    root = logging.getLogger()
+    root.addHandler(silent := logging.NullHandler())
     before = _is_quiet.set(quiet)
     try:
         with warnings.catch_warnings():
@@ -102,6 +106,7 @@ def _plain_warnings(quiet: bool) -> Iterator[None]:
             yield
     finally:
         _is_quiet.reset(before)
+        root.removeHandler(silent)
 
 
 def say_interrupted() -> None:
