@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         segment_photo,
         segment_regions,
     )
+    from segment.sequence import HiddenMarkov
     from segment.video import Background
 
 # Public name -> the room that defines it.
@@ -40,6 +41,7 @@ _HOME = {
     "cluster_consensus": "segment.consensus",
     "EMResult": "segment.mixture",
     "GaussianMixture": "segment.mixture",
+    "HiddenMarkov": "segment.sequence",
     "Parameters": "segment.mixture",
     "Samples": "segment.mixture",
     "fit_em": "segment.mixture",
@@ -59,6 +61,7 @@ __all__ = [
     "ConsensusClustering",
     "EMResult",
     "GaussianMixture",
+    "HiddenMarkov",
     "Parameters",
     "PhotoSegmentation",
     "RegionSegmentation",

@@ -14,7 +14,16 @@ PACKAGE = ROOT / "segment"
 # Each room may import the rooms before it; two of one level never import each other. Leaf rooms serve all but
 # the kernels, and import only leaf rooms.
 APPLICATIONS = {"photo", "digits", "video"}
-LEVELS = [{"kernels"}, {"em", "data"}, {"mixture"}, {"consensus"}, APPLICATIONS, {"lab"}, {"report"}, {"cli"}]
+LEVELS = [
+    {"kernels"},
+    {"em", "data"},
+    {"mixture"},
+    {"consensus", "sequence", "grid"},
+    APPLICATIONS,
+    {"lab"},
+    {"report"},
+    {"cli"},
+]
 LEAVES = {"_version", "archive", "datasets", "errors", "memory", "output", "parallel", "stopwatch", "style"}
 # The face of the package and the entry point stand above everything.
 TOPS = {"", "__main__"}
@@ -165,10 +174,10 @@ def _public_callables():
     for room in (
         "segment",
         "segment.mixture",
+        "segment.sequence",
         "segment.photo",
         "segment.digits",
         "segment.video",
-        "segment.consensus",
     ):
         module = importlib.import_module(room)
         for name in getattr(module, "__all__", ()):
