@@ -6,19 +6,18 @@ Each part of the sequences is worked on by itself and leaves sums; no posterior 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from segment.data.reduction import map_in_order, reduce_blocks
-from segment.data.source import Block
 from segment.errors import DataError
 from segment.kernels.em import chain, narrow
 from segment.mixture.families.family import Family
 from segment.mixture.families.table import family_of
+from segment.mixture.given import GivenShares
 from segment.parallel import block_ranges, map_blocks, resolve_n_jobs
-from segment.sequence.parameters import ChainParameters, ChainStatistics, stacked
+from segment.sequence.parameters import ChainParameters, ChainStatistics
 from segment.sequence.sequences import Part, Sequences
 
 _ROWS = 16384
@@ -57,8 +56,7 @@ class PreparedChain:
         self.parameters, self.n_jobs = parameters, n_jobs
         family, emissions = family or family_of(parameters.emissions), parameters.emissions
         self.states = family.prepare(emissions, dtype)
-        alone = (replace(emissions.reordered([k]), weights=np.ones(1)) for k in range(emissions.n_components))
-        self.single = [family.prepare(state, dtype) for state in alone]
+        self.given = GivenShares(family, emissions, dtype)
 
     def log_densities(self, X: np.ndarray) -> np.ndarray:
         """Return the log density of every row in every state, (n, K).
@@ -106,15 +104,7 @@ class PreparedChain:
                 "others"
             )
 
-        def collect(k: int) -> Any:
-            share, prepared = np.ascontiguousarray(found.shares[:, k]), self.single[k]
-            blocks = [
-                prepared.accumulate(Block(part.X[a:b], share[a:b], part.row + a))
-                for a, b in block_ranges(len(share), prepared.rows)
-            ]
-            return sum(blocks[1:], start=blocks[0])
-
-        emissions = stacked(map_blocks(collect, range(len(self.single)), self.n_jobs))
+        emissions = self.given.accumulate(part.X, found.shares, self.n_jobs)
         total = float(part.weights @ found.log_likelihoods)
         return ChainStatistics(emissions, found.starts, found.transitions, total)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,15 +126,3 @@ class ChainStatistics:
             self.transitions + other.transitions,
             self.log_likelihood + other.log_likelihood,
         )
-
-
-def stacked(statistics: list[Any]) -> Any:
-    """Return statistics of single components as those of all of them; numbers are summed."""
-    columns = {
-        field.name: [getattr(one, field.name) for one in statistics] for field in fields(statistics[0])
-    }
-    joined = {
-        name: np.concatenate(values) if isinstance(values[0], np.ndarray) else sum(values)
-        for name, values in columns.items()
-    }
-    return replace(statistics[0], **joined)
