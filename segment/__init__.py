@@ -12,6 +12,7 @@ from segment._version import __version__
 
 if TYPE_CHECKING:
     from segment.consensus import ConsensusClustering, cluster_consensus
+    from segment.data import open_samples
     from segment.digits import cluster_digits
     from segment.mixture import (
         BernoulliMixture,
@@ -49,6 +50,7 @@ _HOME = {
     "PhotoSegmentation": "segment.photo",
     "segment_photo": "segment.photo",
     "cluster_digits": "segment.digits",
+    "open_samples": "segment.data",
     "RegionTree": "segment.photo",
     "RegionSegmentation": "segment.photo",
     "find_region_tree": "segment.photo",
@@ -73,6 +75,7 @@ __all__ = [
     "find_region_tree",
     "fit_em",
     "fit_mixture",
+    "open_samples",
     "segment_photo",
     "segment_regions",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from segment.parallel import resolve_n_jobs, single_threaded_blas
@@ -14,6 +15,9 @@ S = TypeVar("S")
 
 # Subtrees that each thread sums on its own: enough for the threads to end at about the same time.
 _SUBTREES_EACH = 8
+
+# Blocks that each thread may have done before the first of them is taken.
+_AHEAD = 8
 
 
 def reduce_tree(statistics: Iterable[S]) -> S:
@@ -73,11 +77,24 @@ def reduce_blocks(function: Callable[[B], S], blocks: Sequence[B], n_jobs: int |
 
 
 def map_in_order(function: Callable[[B], S], blocks: Sequence[B], n_jobs: int | None = None) -> Iterator[S]:
-    """Apply `function` to every block, in threads; yield the results in order, as soon as they are there."""
+    """Apply `function` to every block, in threads; yield the results in order, as soon as they are there.
+
+    The threads are a few blocks ahead of what has been taken, no more: results may be large.
+    """
     threads = min(resolve_n_jobs(n_jobs), len(blocks))
     with single_threaded_blas():
         if threads <= 1:
             yield from map(function, blocks)
             return
         with ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(function, blocks)
+            ahead: deque[Future[S]] = deque()
+            try:
+                for block in blocks:
+                    ahead.append(pool.submit(function, block))
+                    if len(ahead) > _AHEAD * threads:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -102,10 +102,14 @@ class Source(ABC):
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all rows and their weights, in memory."""
 
+    @abstractmethod
+    def stamps(self) -> list[Any]:
+        """Return by what the samples are known again: for checkpoints."""
+
     @cached_property
     def sums(self) -> Sums:
         """Total weight, and weighted sums of the differences from the first row."""
-        return self.reduce(partial(_differences, origin=self.first_row()), rows=ROWS)
+        return self.reduce(partial(differences, origin=self.first_row()), rows=ROWS)
 
     @property
     def total_weight(self) -> float:
@@ -142,7 +146,8 @@ def weight_of(block: Block) -> float:
     return float(block.sample_weight.sum())
 
 
-def _differences(block: Block, origin: np.ndarray) -> Sums:
+def differences(block: Block, origin: np.ndarray) -> Sums:
+    """Return the weight of a block, and its weighted sums of the differences from `origin`."""
     return Sums(weight_of(block), block.sample_weight @ (block.X - origin))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -13,14 +14,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from segment import errors
+from segment.data.journal import Journal
+from segment.data.opening import as_source
 from segment.data.samples import Samples
+from segment.data.source import Source
 from segment.em.result import EMResult
 from segment.errors import DataError
 from segment.mixture.estimators.saved import SavedMixture
 from segment.mixture.families.family import Family
 from segment.mixture.fitting import warn_of
 from segment.mixture.model import climb
-from segment.mixture.seeding import starting_points
+from segment.mixture.seeding import part_with, starting_points
 
 # init_params -> method of `starting_points`. scikit-learn's "random" (random responsibilities) has none.
 METHODS = {
@@ -29,6 +33,10 @@ METHODS = {
     "k-means++": "k-means++",
     "random_from_data": "random",
 }
+
+
+# What a fit does not depend on.
+_IRRELEVANT = ("n_jobs", "verbose", "verbose_interval")
 
 
 class ConvergenceWarning(errors.ConvergenceWarning, sklearn.exceptions.ConvergenceWarning):
@@ -80,19 +88,37 @@ class MixtureEstimator(SavedMixture):
         self.acceleration = acceleration
 
     @abstractmethod
-    def _family(self, samples: Samples) -> Family[Any, Any]:
+    def _family(self, samples: Source) -> Family[Any, Any]:
         """Return the family for given samples."""
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        client: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Fit the mixture to samples.
 
         Parameters
         ----------
-        X : (n_samples, n_features) array
-            float32 is used as it is, anything else as float64.
+        X : (n_samples, n_features) array, or Source
+            float32 is used as it is, anything else as float64. A memory map, a Dask array and what
+            `segment.open_samples` has opened are read in blocks, and give the same bits as in memory.
         y : ignored
         sample_weight : (n_samples,) array, optional
             A weight of w means exactly "this row, w times".
+        client : dask.distributed.Client or str, optional
+            Where the passes over a Dask array run; by default on the client that is current, if any.
+        checkpoint : path-like, optional
+            File to which the result of every pass is written as soon as it is there. It needs a
+            `random_state` that is a number.
+        resume : bool, default False
+            Go on from `checkpoint`, if it exists: what it holds is not computed again, and the end has the
+            same bits as without a break.
 
         Returns
         -------
@@ -112,10 +138,9 @@ class MixtureEstimator(SavedMixture):
             If a component collapsed and was repaired.
         """
         self._validate_params()
-        X = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=2
-        )
-        samples = Samples.of(self._rows(X), sample_weight)
+        samples = self._opened(X, sample_weight, client)
+        if checkpoint is not None:
+            samples = self._journaled(samples, checkpoint, resume)
         if samples.n_samples < self.n_components:
             raise DataError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
@@ -126,6 +151,27 @@ class MixtureEstimator(SavedMixture):
         if self.max_iter > 0:
             warn_of(best, self.tol, self.max_iter + 1, ConvergenceWarning)
         return self
+
+    def _opened(self, X: Any, sample_weight: Any, client: Any) -> Source:
+        """Return what `fit` is given as a source, its features noted."""
+        source = as_source(X, sample_weight, client)
+        if source is not None:
+            self._note_features(source)
+            return self._of_source(source)
+        X = validate_data(
+            self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=2
+        )
+        return Samples.of(self._rows(X), sample_weight)
+
+    def _journaled(self, samples: Source, checkpoint: str | os.PathLike[str], resume: bool) -> Source:
+        if not isinstance(self.random_state, Integral):
+            raise DataError(
+                f"random_state is {self.random_state!r}; a checkpoint needs a number, so that the starts are "
+                "the same when it is resumed"
+            )
+        settings = self.get_params()
+        asked = {name: repr(settings[name]) for name in sorted(settings) if name not in _IRRELEVANT}
+        return Journal(samples, checkpoint, {"estimator": type(self).__name__, **asked}, resume=resume)
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit the mixture and return the most probable component of each sample, (n_samples,) int.
@@ -141,7 +187,7 @@ class MixtureEstimator(SavedMixture):
         """
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _fits(self, samples: Samples) -> list[EMResult[Any]]:
+    def _fits(self, samples: Source) -> list[EMResult[Any]]:
         """Fit from every start of every initialization, or from the last fit."""
         family = self._family(samples)
         continued = self.warm_start and hasattr(self, "converged_")
@@ -154,11 +200,13 @@ class MixtureEstimator(SavedMixture):
             results += [self._climb(samples, family, start) for start in starts]
         return results
 
-    def _starts(self, samples: Samples, family: Family[Any, Any], rng: np.random.Generator) -> list[Any]:
+    def _starts(self, samples: Source, family: Family[Any, Any], rng: np.random.Generator) -> list[Any]:
         """Return starts by `init_params`."""
         if self.init_params == "random":
-            shares = rng.dirichlet(np.ones(self.n_components), samples.n_samples)
-            return [family.from_responsibilities(samples, shares)]
+            part = part_with(samples, self.n_components, rng)
+            return [
+                family.from_responsibilities(part, rng.dirichlet(np.ones(self.n_components), part.n_samples))
+            ]
         return starting_points(
             samples,
             self.n_components,
@@ -178,7 +226,7 @@ class MixtureEstimator(SavedMixture):
             )
         return parameters
 
-    def _climb(self, samples: Samples, family: Family[Any, Any], start: Any) -> EMResult[Any]:
+    def _climb(self, samples: Source, family: Family[Any, Any], start: Any) -> EMResult[Any]:
         bounds: list[float] = []
 
         def report(iteration: int, bound: float, _: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,9 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from segment.data.samples import Samples
+from segment.data.opening import as_source, is_dask
+from segment.data.samples import Samples, as_matrix
+from segment.data.source import Source
 from segment.errors import DataError
 from segment.mixture import expectation, selection
 
@@ -22,6 +25,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
     n_components: int
     random_state: Any
     n_jobs: int | None
+    feature_names_in_: np.ndarray
 
     _arrays: ClassVar[dict[str, Callable[[Any], np.ndarray]]]
     """Fitted attribute -> how it comes from parameters."""
@@ -48,24 +52,60 @@ class FittedMixture(DensityMixin, BaseEstimator):
             return self._exact
         return self._rebuilt()
 
-    def _checked_samples(self, X: Any) -> tuple[np.ndarray, Any]:
+    def _of_source(self, source: Source) -> Source:
+        """Return a source as the family takes it."""
+        return source
+
+    def _note_features(self, source: Source) -> None:
+        """Set what scikit-learn knows of the features of the samples fitted."""
+        self.n_features_in_ = source.n_features
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        if source.columns:
+            self.feature_names_in_ = np.array(source.columns, dtype=object)
+
+    def _checked_samples(self, X: Any) -> tuple[Any, Any]:
+        """Return rows or a source as the family takes them, and the parameters."""
         check_is_fitted(self)
+        if (source := as_source(X)) is not None:
+            return self._of_source(self._checked(source)), self._parameters()
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, reset=False)
         return self._rows(X), self._parameters()
+
+    def _checked(self, X: Any) -> Any:
+        """Return a source or Dask array, if it has as many features as the samples fitted."""
+        n = X.n_features if isinstance(X, Source) else X.shape[1]
+        if n != self.n_features_in_:
+            raise DataError(
+                f"X has {n} features, but {type(self).__name__} is expecting {self.n_features_in_} features "
+                "as input"
+            )
+        return X
+
+    def _each(self, X: Any, of_rows: Any, dtype: type, n_columns: int | None = None) -> Any:
+        """Return what a function finds on rows: an array, of a Dask collection a lazy one."""
+        if is_dask(X):
+            from segment.data.dask import mapped
+
+            check_is_fitted(self)
+            found = partial(_found, of_rows, self._parameters(), self._rows, dtype)
+            return mapped(X, self._checked, found, dtype, n_columns)
+        X, parameters = self._checked_samples(X)
+        return of_rows(X, parameters, n_jobs=self.n_jobs).astype(dtype, copy=False)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable component of each sample.
 
         Parameters
         ----------
-        X : (n_samples, n_features) array
+        X : (n_samples, n_features) array, or Source
+            What is not in memory is read in blocks; for a Dask array, the result is a lazy one.
 
         Returns
         -------
         (n_samples,) int ndarray
         """
-        X, parameters = self._checked_samples(X)
-        return expectation.assign(X, parameters, n_jobs=self.n_jobs).astype(np.intp)
+        return self._each(X, expectation.assign, np.intp)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the posterior probability of each component (the responsibilities).
@@ -79,8 +119,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         (n_samples, n_components) float64 ndarray
             Rows sum to 1.
         """
-        X, parameters = self._checked_samples(X)
-        return expectation.responsibilities(X, parameters, n_jobs=self.n_jobs)
+        return self._each(X, expectation.responsibilities, np.float64, self.n_components)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log density (of discrete samples: log probability) of each sample under the mixture.
@@ -94,8 +133,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         (n_samples,) float64 ndarray
             In nats.
         """
-        X, parameters = self._checked_samples(X)
-        return expectation.score_samples(X, parameters, n_jobs=self.n_jobs)
+        return self._each(X, expectation.score_samples, np.float64)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean log density of the samples.
@@ -114,7 +152,9 @@ class FittedMixture(DensityMixin, BaseEstimator):
         samples, parameters = self._samples(X, sample_weight)
         return expectation.log_likelihood(samples, parameters, n_jobs=self.n_jobs) / samples.total_weight
 
-    def _samples(self, X: Any, sample_weight: Any) -> tuple[Samples, Any]:
+    def _samples(self, X: Any, sample_weight: Any) -> tuple[Source, Any]:
+        if (source := as_source(X, sample_weight)) is not None:
+            return self._checked_samples(source)
         X, parameters = self._checked_samples(X)
         return Samples.of(X, sample_weight), parameters
 
@@ -191,3 +231,8 @@ class FittedMixture(DensityMixin, BaseEstimator):
         rng = check_random_state(self.random_state)
         y = np.repeat(np.arange(parameters.n_components), rng.multinomial(n_samples, parameters.weights))
         return parameters.drawn(y, rng), y
+
+
+def _found(of_rows: Any, parameters: Any, rows: Any, dtype: type, X: np.ndarray) -> np.ndarray:
+    """Return what a function finds on a block of rows, as a task of its own."""
+    return of_rows(rows(as_matrix(X)), parameters, n_jobs=1).astype(dtype, copy=False)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from segment.data.samples import Samples
+from segment.data.source import Source
 from segment.mixture.estimators.base import ConvergenceWarning, MixtureEstimator
 from segment.mixture.estimators.sklearn_form import (
     checked_means,
@@ -23,7 +23,7 @@ from segment.mixture.families.family import Family
 from segment.mixture.families.gaussian.covariance import COVARIANCE_TYPES, covariance_type_of
 from segment.mixture.families.gaussian.family import Gaussian
 from segment.mixture.families.gaussian.parameters import Parameters
-from segment.mixture.seeding import parameters_from_means
+from segment.mixture.seeding import parameters_from_means, part_with
 
 __all__ = ["ConvergenceWarning", "GaussianMixture"]
 
@@ -157,10 +157,10 @@ class GaussianMixture(MixtureEstimator):
         self.means_init = means_init
         self.precisions_init = precisions_init
 
-    def _family(self, samples: Samples) -> Gaussian:
+    def _family(self, samples: Source) -> Gaussian:
         return Gaussian.of(samples, self.covariance_type, reg_covar=self.reg_covar)
 
-    def _starts(self, samples: Samples, family: Family[Any, Any], rng: np.random.Generator) -> list[Any]:
+    def _starts(self, samples: Source, family: Family[Any, Any], rng: np.random.Generator) -> list[Any]:
         """Return starts by `init_params`, with what the user has given in place of what was found."""
         K, D, kind = self.n_components, samples.n_features, covariance_type_of(self.covariance_type)
         given: dict[str, Any] = {}
@@ -173,7 +173,8 @@ class GaussianMixture(MixtureEstimator):
         if len(given) == 3:
             return [Parameters(**given, covariance_type=kind.name)]
         if "means" in given:
-            found = [parameters_from_means(samples, given["means"], family=family)]
+            part = part_with(samples, K, rng)
+            found = [parameters_from_means(part, given["means"], family=family)]
         else:
             found = super()._starts(samples, family, rng)
         return [replace(start, **given) for start in found]

@@ -8,7 +8,7 @@ forms of factors, and of kernels: "full" (K, D, D), lower triangular, and "diag"
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,10 @@ class CovarianceType(ABC):
 
     name: ClassVar[str]
     form: ClassVar[str]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Types are told apart by identity, in every process.
+        return covariance_type_of, (self.name,)
 
     @abstractmethod
     def shape(self, K: int, D: int) -> tuple[int, ...]:
