@@ -169,9 +169,8 @@ def test_columns_are_chosen_by_number_and_by_name(tmp_path):
     np.savetxt(tmp_path / "x.csv", X[:9], delimiter=";", header="red;green;blue", comments="")
     assert np.allclose(open_samples(tmp_path / "x.csv", columns=["blue", 0]).arrays()[0], X[:9, [2, 0]])
     np.savetxt(tmp_path / "y.tsv", X[:9], delimiter="\t")
-    assert np.allclose(
-        open_samples(tmp_path / "y.tsv", columns=[2], weight=np.ones(9)).arrays()[0], X[:9, [2]]
-    )
+    found = open_samples(tmp_path / "y.tsv", columns=[2], weight=np.ones(9))
+    assert np.allclose(found.arrays()[0], X[:9, [2]])
 
 
 def test_a_csv_file_may_hold_text_in_columns_that_are_not_wanted(tmp_path):
