@@ -200,6 +200,10 @@ def test_other_families_fit_from_files_too(tmp_path):
     found = BernoulliMixture(2, random_state=0, tol=1e-3).fit(ones)
     again = BernoulliMixture(2, random_state=0, tol=1e-3).fit(source)
     assert np.array_equal(again.probabilities_, found.probabilities_)
+    raw = open_samples(write_npy(tmp_path, X))
+    again = BernoulliMixture(2, random_state=0, tol=1e-3, binarize=4).fit(raw)
+    assert np.array_equal(again.probabilities_, found.probabilities_)
+    assert np.array_equal(again.predict(raw), found.predict(ones))
 
 
 def test_functions_of_the_library_take_sources(tmp_path):

@@ -112,6 +112,11 @@ class Journal(Source):
             f"{_key(function)} {rows}", lambda: self.source.reduce(function, rows=rows, n_jobs=n_jobs)
         )
 
+    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> Source:
+        """Return this journal, of what a function makes of the rows."""
+        self.source = self.source.changed(change)
+        return self
+
     def stamps(self) -> list[Any]:
         """Return by what the samples are known again."""
         return self.source.stamps()

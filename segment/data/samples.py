@@ -98,6 +98,10 @@ class Samples(Source):
         """Return all rows and their weights."""
         return self.X, self.sample_weight
 
+    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> Samples:
+        """Return samples of what a function makes of the rows."""
+        return Samples(change(self.X), self.sample_weight)
+
     def stamps(self) -> list[Any]:
         """Return by what the samples are known again: for checkpoints."""
         return [*self.X.shape, zlib.crc32(self.X.data), zlib.crc32(self.sample_weight.data)]

@@ -103,6 +103,10 @@ class Source(ABC):
         """Return all rows and their weights, in memory."""
 
     @abstractmethod
+    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> Source:
+        """Return the source of what a picklable function makes of the rows, as many features."""
+
+    @abstractmethod
     def stamps(self) -> list[Any]:
         """Return by what the samples are known again: for checkpoints."""
 

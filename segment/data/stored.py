@@ -123,12 +123,14 @@ class InBlocks:
     function: Callable[[Block], Any]
     rows: int
     adds: bool
+    change: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __call__(self, stretch: Block) -> Any:
         """Return the sum of what the function finds on each block, or the list."""
+        X, weight, start = stretch
+        X = self.change(X) if self.change else X
         found = (
-            self.function(Block(stretch.X[a:b], stretch.sample_weight[a:b], stretch.start + a))
-            for a, b in block_ranges(len(stretch.X), self.rows)
+            self.function(Block(X[a:b], weight[a:b], start + a)) for a, b in block_ranges(len(X), self.rows)
         )
         return reduce_tree(found) if self.adds else list(found)
 
@@ -146,12 +148,19 @@ class StoredSamples(Source):
     columns : tuple of str, optional
         Names of the features.
     engine : Engine, optional
+    change : callable, optional
+        What is made of the rows that are read.
     """
 
     def __init__(
-        self, reader: Reader, columns: tuple[str, ...] | None = None, engine: Engine | None = None
+        self,
+        reader: Reader,
+        columns: tuple[str, ...] | None = None,
+        engine: Engine | None = None,
+        change: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.reader, self.columns, self.engine = reader, columns, engine or Threads()
+        self.change = change
         self.is_weighted = reader.weight is not None or reader.weights is not None
 
     @property
@@ -179,12 +188,13 @@ class StoredSamples(Source):
 
     def reduce(self, function: Callable[[Block], S], *, rows: int, n_jobs: int | None = None) -> S:
         """Apply `function` to blocks of `rows` rows and return the sum of what it returns."""
-        return self.engine.reduce(self.reader, InBlocks(function, rows, True), self.spans(rows), n_jobs)
+        work = InBlocks(function, rows, True, self.change)
+        return self.engine.reduce(self.reader, work, self.spans(rows), n_jobs)
 
     def map(self, function: Callable[[Block], A], *, rows: int, n_jobs: int | None = None) -> Iterator[A]:
         """Apply `function` to blocks of `rows` rows; yield what it returns, in order."""
-        found = self.engine.map(self.reader, InBlocks(function, rows, False), self.spans(rows), n_jobs)
-        for results in found:
+        work = InBlocks(function, rows, False, self.change)
+        for results in self.engine.map(self.reader, work, self.spans(rows), n_jobs):
             yield from results
 
     def first_row(self) -> np.ndarray:
@@ -193,12 +203,20 @@ class StoredSamples(Source):
 
     @cached_property
     def _first(self) -> np.ndarray:
-        return self.reader.read((0, 1)).X[0].astype(np.float64)
+        return self._read((0, 1)).X[0].astype(np.float64)
+
+    def _read(self, span: Span) -> Block:
+        found = self.reader.read(span)
+        return found._replace(X=self.change(found.X)) if self.change else found
+
+    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> StoredSamples:
+        """Return the source of what a function makes of the rows as they are read."""
+        return StoredSamples(self.reader, self.columns, self.engine, change)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all rows and their weights, in memory."""
         _ = self.sums
-        found = self.reader.read((0, self.n_samples))
+        found = self._read((0, self.n_samples))
         return found.X, found.sample_weight
 
     @cached_property
@@ -210,6 +228,8 @@ class StoredSamples(Source):
         DataError
             If a value is NaN or infinite, or a weight negative; the message says where.
         """
+        if self.change:
+            _ = StoredSamples(self.reader, self.columns, self.engine).sums
         try:
             total = self.reduce(partial(checked_differences, origin=self.first_row()), rows=ROWS)
         except BadEntry as error:

@@ -10,7 +10,6 @@ import numpy as np
 
 from segment.data.samples import as_matrix
 from segment.data.source import Source
-from segment.errors import DataError
 from segment.mixture.estimators.base import MixtureEstimator
 from segment.mixture.families.bernoulli import Bernoulli, BernoulliParameters, check_binary
 
@@ -119,13 +118,6 @@ class BernoulliMixture(MixtureEstimator):
             return (self.binarize < X).astype(X.dtype)
         check_binary(X)
         return X
-
-    def _of_source(self, source: Source) -> Source:
-        if self.binarize is not None:
-            raise DataError(
-                "binarize is not for samples that are read in blocks; compare before they are stored"
-            )
-        return source
 
     def _family(self, samples: Source) -> Bernoulli:
         return Bernoulli.of(samples)

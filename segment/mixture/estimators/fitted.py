@@ -54,7 +54,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
 
     def _of_source(self, source: Source) -> Source:
         """Return a source as the family takes it."""
-        return source
+        return source if type(self)._rows is FittedMixture._rows else source.changed(self._rows)
 
     def _note_features(self, source: Source) -> None:
         """Set what scikit-learn knows of the features of the samples fitted."""
