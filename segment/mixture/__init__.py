@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from segment.em.stopping import SmallChange, SmallGain
     from segment.mixture.estimators.bernoulli import BernoulliMixture
     from segment.mixture.estimators.gaussian import GaussianMixture
+    from segment.mixture.estimators.poisson import PoissonMixture
     from segment.mixture.expectation import accumulate, assign, log_densities, responsibilities, score_samples
     from segment.mixture.families.gaussian.family import Gaussian
     from segment.mixture.families.gaussian.moments import Moments
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BernoulliMixture": "segment.mixture.estimators.bernoulli",
+    "PoissonMixture": "segment.mixture.estimators.poisson",
     "EMResult": "segment.em.result",
     "Gaussian": "segment.mixture.families.gaussian.family",
     "GaussianMixture": "segment.mixture.estimators.gaussian",
@@ -60,6 +62,7 @@ __all__ = [
     "Model",
     "Moments",
     "Parameters",
+    "PoissonMixture",
     "Repair",
     "Samples",
     "SmallChange",

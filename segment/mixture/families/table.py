@@ -7,8 +7,11 @@ from typing import Any
 from segment.mixture.families.bernoulli import Bernoulli
 from segment.mixture.families.family import Family, MixtureParameters
 from segment.mixture.families.gaussian.family import Gaussian
+from segment.mixture.families.poisson import Poisson
 
-FAMILIES: dict[str, type[Family[Any, Any]]] = {family.name: family for family in (Gaussian, Bernoulli)}
+FAMILIES: dict[str, type[Family[Any, Any]]] = {
+    family.name: family for family in (Gaussian, Bernoulli, Poisson)
+}
 
 
 def family_of(parameters: MixtureParameters) -> Family[Any, Any]:
