@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 from sklearn.utils import Tags
 
-from segment.data.samples import Samples, as_matrix
+from segment.data.samples import as_matrix
+from segment.data.source import Source
 from segment.mixture.estimators.base import MixtureEstimator
 from segment.mixture.families.counts import check_counts
 from segment.mixture.families.poisson import Poisson, PoissonParameters
@@ -85,7 +86,7 @@ class PoissonMixture(MixtureEstimator):
         check_counts(X)
         return X
 
-    def _family(self, samples: Samples) -> Poisson:
+    def _family(self, samples: Source) -> Poisson:
         return Poisson.of(samples)
 
     def _rebuilt(self) -> PoissonParameters:
