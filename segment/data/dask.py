@@ -38,6 +38,7 @@ _IN_CALL = 65536
 _KEPT = 0.5
 # Seconds that a pass waits for a first worker, or for one after the last has gone.
 PATIENCE = 60.0
+POLL = 5.0
 
 
 class DaskRows(Rows):
@@ -162,7 +163,7 @@ class DaskEngine:
         alone_since = None
         while True:
             try:
-                return future.result(timeout=5.0)
+                return future.result(timeout=POLL)
             except distributed.TimeoutError:
                 if self.client.nthreads():
                     alone_since = None
