@@ -5,7 +5,7 @@ import pytest
 
 from segment.cli import COMMANDS, main
 from segment.datasets import DATASETS
-from segment.digits.cluster import N_FEATURES, REFINEMENTS, SPLITS
+from segment.digits.settings import N_FEATURES, REFINEMENTS, SPLITS
 from segment.lab import EXPERIMENTS
 from segment.mixture.families.gaussian.covariance import COVARIANCE_TYPES
 from segment.mixture.merging import MERGE_METHODS

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from toys import draw_bars
 
 from segment.digits import DigitSet, DigitSettings, cluster_digits, load_digits, load_model
 from segment.digits.cluster import split_digits
@@ -19,16 +20,7 @@ def no_cache(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def bars():
-    """Three classes of bars, upright, level and crossed: 360 noisy images of 12 x 12."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(360) % 3
-    images = rng.integers(0, 40, (360, 12, 12)).astype(np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        if label != 1:
-            image[1:11, 5:7] = rng.integers(150, 255)
-        if label != 0:
-            image[5:7, 1:11] = rng.integers(150, 255)
-    return DigitSet("bars", images, labels, 240, "drawn")
+    return draw_bars()
 
 
 def blobs(n=600, d=40):
@@ -109,7 +101,7 @@ def test_a_merged_fit_does_not_depend_on_the_number_of_threads():
     ("options", "said"),
     [
         ({"features": "edges"}, "allowed are scattering, deskew, pixels"),
-        ({"refine": "often"}, "allowed are graph, none"),
+        ({"refine": "often"}, "allowed are consensus, graph, none"),
         ({"n_clusters": 0}, "allowed are 1, 2, 3"),
         ({"n_clusters": 5, "n_components": 4}, "ask for at least 5 components"),
     ],

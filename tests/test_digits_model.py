@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from segment.digits.cluster import DigitSettings, cluster_digits
+from segment.digits.cluster import cluster_digits
 from segment.digits.digit_set import load_digits
 from segment.digits.model import load_model
 from segment.digits.normalize import to_frame
+from segment.digits.settings import DigitSettings
 from segment.errors import ModelError
 from segment.mixture.expectation import score_samples
 

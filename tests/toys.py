@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from segment.digits import DigitSet
 from segment.mixture import Parameters
 
 TYPES = ("full", "diag", "tied", "spherical")
@@ -56,3 +57,16 @@ def overlapping(n=1500, seed=0):
     """Return points from two normals one standard deviation apart, weighted 2 : 1: EM is slow on them."""
     rng = np.random.default_rng(seed)
     return np.concatenate([rng.normal(0.0, 1.0, 2 * n // 3), rng.normal(1.7, 0.8, n // 3)])[:, None]
+
+
+def draw_bars():
+    """Three classes of bars, upright, level and crossed: 360 noisy images of 12 x 12."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(360) % 3
+    images = rng.integers(0, 40, (360, 12, 12)).astype(np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        if label != 1:
+            image[1:11, 5:7] = rng.integers(150, 255)
+        if label != 0:
+            image[5:7, 1:11] = rng.integers(150, 255)
+    return DigitSet("bars", images, labels, 240, "drawn")

@@ -12,6 +12,7 @@ import click
 from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
+    CountOrAuto,
     complete_files,
     live_line,
     output_option,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from segment.digits.new_images import NewImages
 
 FEATURES = ("scattering", "deskew", "pixels")
+REFINEMENTS = ("consensus", "graph", "none")
 # What digits-predict notes of an image.
 NO_INK, UNLIKE = "no ink", "unlike the digits fitted"
 _count = click.IntRange(min=1)
@@ -100,7 +102,15 @@ class Stages:
     show_default=True,
     help="Shape of the clusters: any ellipsoid, axes-parallel, all alike, or spheres.",
 )
-@click.option("-k", "--clusters", "n_clusters", type=_count, default=10, show_default=True, help="Clusters.")
+@click.option(
+    "-k",
+    "--clusters",
+    "n_clusters",
+    type=CountOrAuto(),
+    default=10,
+    show_default=True,
+    help="Clusters; auto finds their number from 2 to 20, by how stable the consensus is.",
+)
 @click.option(
     "--components",
     "n_components",
@@ -118,10 +128,12 @@ class Stages:
 )
 @click.option(
     "--refine",
-    type=click.Choice(("graph", "none")),
+    type=click.Choice(REFINEMENTS),
     default="graph",
     show_default=True,
-    help="Cut the graph of nearest neighbors, starting from the mixture; none keeps the mixture's clusters.",
+    help="Agree on many clusterings of four views of each digit, the mixture one candidate beside them "
+    "(consensus); or cut the graph of nearest neighbors, starting from the mixture; none keeps the mixture's "
+    "clusters.",
 )
 @click.option(
     "--n-init",
@@ -199,6 +211,7 @@ def _say_summary(summary: dict[str, Any], output: Path, verbose: bool) -> None:
             f"accuracy {summary['accuracy']:.4f} {on}, NMI {summary['nmi']:.4f}, ARI {summary['ari']:.4f}; "
             f"the mixture alone, on the images fitted: {summary['mixture']['accuracy']:.4f}"
         )
+    _say_choices(summary)
     if verbose:
         bounds = [f"{run['lower_bound']:.3f}" for run in summary["restarts"] if run["rounds"] > 1]
         say(f"{len(summary['restarts'])} starts; lower bounds of those that went on: {', '.join(bounds)}")
@@ -206,6 +219,23 @@ def _say_summary(summary: dict[str, Any], output: Path, verbose: bool) -> None:
         by = "" if summary["mapping"] is None else ", by matched digit"
         say(f"clusters{by}: {', '.join(_matched(summary))}")
     say(f"look at {output / 'samples.png'}, and at the others beside it")
+
+
+def _say_choices(summary: dict[str, Any]) -> None:
+    """Say what the graph alone has chosen: the number of clusters, and the candidate."""
+    number, found = summary.get("number_of_clusters"), summary.get("consensus")
+    if number:
+        say(
+            f"{number['chosen']} clusters: so say {number['sureness']:.0%} of the panels of members "
+            "(number_of_clusters.png)"
+        )
+    if found:
+        told = found["information"][found["taken"]]
+        say(
+            f"taken: {found['taken']}, which tells {told:.4f} nats along the edges, the most of "
+            f"{len(found['information'])} candidates; members agree with {found['mean_confidence']:.1%} of "
+            "the labels"
+        )
 
 
 def _matched(summary: dict[str, Any]) -> list[str]:

@@ -66,7 +66,7 @@ def whiten_by_neighbors(X: np.ndarray, n_jobs: int | None = None) -> Whitening:
     for _ in range(ROUNDS):
         neighbors = nearest_neighbors((few - mean) @ transform, k, n_jobs=n_jobs)
         within = _differences(few, neighbors, n_jobs) / (2 * k * len(few))
-        transform = _inverse_root(within + ridge * np.eye(d), total)
+        transform = inverse_root(within + ridge * np.eye(d), total)
     return Whitening(mean, transform)
 
 
@@ -85,7 +85,7 @@ def _differences(rows: np.ndarray, neighbors: np.ndarray, n_jobs: int | None) ->
     return np.sum(map_blocks(add_up, list(neighbors.T), n_jobs), axis=0)
 
 
-def _inverse_root(within: np.ndarray, total: np.ndarray) -> np.ndarray:
+def inverse_root(within: np.ndarray, total: np.ndarray) -> np.ndarray:
     """Return the map that makes `within` the identity, and `total` diagonal and falling."""
     from scipy.linalg import cholesky, eigh, solve_triangular
 

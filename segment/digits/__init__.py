@@ -9,16 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segment.digits.cluster import DigitClustering, DigitSettings, cluster_digits
+    from segment.digits.cluster import DigitClustering, cluster_digits
     from segment.digits.digit_set import DigitSet, load_digits
     from segment.digits.idx import read_idx
     from segment.digits.model import DigitModel, load_model
+    from segment.digits.settings import DigitSettings
 
 _HOME = {
     "DigitClustering": "cluster",
     "DigitModel": "model",
     "DigitSet": "digit_set",
-    "DigitSettings": "cluster",
+    "DigitSettings": "settings",
     "cluster_digits": "cluster",
     "load_digits": "digit_set",
     "load_model": "model",

@@ -8,16 +8,21 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from segment.consensus.whitening import Whitening
 from segment.digits.features import FeatureModel, fit_features
+from segment.digits.views import View, fit_view, view_neighbors
 from segment.errors import OutputError
 from segment.output import atomic_path, versions
 
 # To be raised whenever the same images would give other features.
-FORMAT = 2
-KEPT_FILES = 8
+FORMAT = 3
+# Two sets: the features of each, and its four views.
+KEPT_FILES = 10
+_NEEDED = {"kind", "typical_spread", "mean", "components", "explained"}
 
 
 def cached_features(
@@ -34,18 +39,40 @@ def cached_features(
     read or written, everything works without it.
     """
     path = cache_folder() / f"{_key(images, kind, n_components)}.npz"
-    try:
-        return _read(path)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-        pass
+    stored = _read(path)
+    if stored is not None:
+        return _feature_model(stored), stored["features"]
     model, features = fit_features(images, kind, n_components, n_jobs=n_jobs, progress=progress)
-    try:
-        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, features=features, **asdict(model))
-        _prune(path.parent)
-    except OutputError:
-        pass
+    _write(path, asdict(model) | {"features": features})
     return model, features
+
+
+def cached_view(
+    images: np.ndarray,
+    kind: str,
+    n_components: int,
+    *,
+    known: tuple[FeatureModel, np.ndarray] | None = None,
+    n_jobs: int | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> tuple[View, np.ndarray, np.ndarray]:
+    """Return a view, the whitened features and the neighbors of every image, computed at most once.
+
+    Parameters
+    ----------
+    known : FeatureModel and its features, optional
+        What `fit_features` returns for the same images.
+    """
+    path = cache_folder() / f"{_key(images, f'view of {kind}', n_components)}.npz"
+    stored = _read(path)
+    if stored is not None:
+        whitening = Whitening(stored["whitening_mean"], stored["whitening_transform"])
+        return View(_feature_model(stored), whitening), stored["white"], stored["neighbors"]
+    view, white = fit_view(images, kind, n_components, known=known, n_jobs=n_jobs, progress=progress)
+    neighbors = view_neighbors(white, n_jobs)
+    arrays = {f"whitening_{name}": value for name, value in asdict(view.whitening).items()}
+    _write(path, asdict(view.features) | arrays | {"white": white, "neighbors": neighbors})
+    return view, white, neighbors
 
 
 def cache_folder() -> Path:
@@ -61,13 +88,35 @@ def _key(images: np.ndarray, kind: str, n_components: int) -> str:
     return digest.hexdigest()[:32]
 
 
-def _read(path: Path) -> tuple[FeatureModel, np.ndarray]:
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = dict(stored)
-    features = arrays.pop("features")
-    model = FeatureModel(kind=str(arrays.pop("kind")), explained=float(arrays.pop("explained")), **arrays)
-    os.utime(path)
-    return model, features
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """Return what is stored, or None."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        os.utime(path)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    return arrays if set(arrays) >= _NEEDED else None
+
+
+def _feature_model(stored: dict[str, np.ndarray]) -> FeatureModel:
+    return FeatureModel(
+        str(stored["kind"]),
+        stored["typical_spread"],
+        stored["mean"],
+        stored["components"],
+        float(stored["explained"]),
+    )
+
+
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    """Store arrays, if they can be; drop what was used longest ago."""
+    try:
+        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, **arrays)
+        _prune(path.parent)
+    except OutputError:
+        pass
 
 
 def _prune(folder: Path) -> None:

@@ -9,77 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from segment.consensus.cluster import Consensus
+from segment.consensus.stability import StabilityCurve
+from segment.digits.blocks import BlockModel, fit_blocks
 from segment.digits.cache import cached_features
 from segment.digits.committee import fit_merged
+from segment.digits.consensus import DigitGraphs, Step, agree_on_digits, find_graphs, settle_clusters
 from segment.digits.digit_set import DigitSet
 from segment.digits.fit import MixtureFit, fit_digits, mixture_of_labels
 from segment.digits.graph import Refinement, refine
 from segment.digits.model import DigitModel, faintest
 from segment.digits.normalize import to_frame
 from segment.digits.scores import UNMATCHED, Scores, score
+from segment.digits.settings import AUTO, SPLITS, DigitSettings
 from segment.errors import DataError
 from segment.mixture.expectation import responsibilities
 from segment.mixture.merging import Merging
 from segment.parallel import single_threaded_blas
-
-# Principal components by default: what each kind of features was best with on MNIST.
-N_FEATURES = {"scattering": 200, "deskew": 30, "pixels": 50}
-SPLITS = ("all", "train", "train-test")
-REFINEMENTS = ("graph", "none")
-
-
-@dataclass(frozen=True)
-class DigitSettings:
-    """What to do; the defaults are the best pipeline.
-
-    Attributes
-    ----------
-    features : "scattering", "deskew" or "pixels"
-    n_features : int, optional
-        Principal components (default 200 for scattering, 30 for deskew, 50 for pixels).
-    covariance_type : "full", "diag", "tied" or "spherical"
-    n_clusters : int
-    n_components : int, optional
-        Components of the mixture, merged to `n_clusters` by the method `merge`.
-    merge : "overlap", "demp" or "entropy"
-    refine : "graph" or "none"
-    n_init : int, optional
-        Starts to choose from (default 32; 6 for more than 20 clusters; 8 where components are merged).
-    random_state : int
-    """
-
-    features: str = "scattering"
-    n_features: int | None = None
-    covariance_type: str = "full"
-    n_clusters: int = 10
-    n_components: int | None = None
-    merge: str = "overlap"
-    refine: str = "graph"
-    n_init: int | None = None
-    random_state: int = 0
-
-    def __post_init__(self) -> None:
-        if self.features not in N_FEATURES:
-            raise DataError(f"features are {self.features!r}; allowed are {', '.join(N_FEATURES)}")
-        if self.refine not in REFINEMENTS:
-            raise DataError(f"refine is {self.refine!r}; allowed are {', '.join(REFINEMENTS)}")
-        if self.n_clusters < 1:
-            raise DataError(f"{self.n_clusters} clusters; allowed are 1, 2, 3, ...")
-        if self.components < self.n_clusters:
-            raise DataError(
-                f"{self.components} components cannot be merged to {self.n_clusters} clusters; "
-                f"ask for at least {self.n_clusters} components"
-            )
-
-    @property
-    def axes(self) -> int:
-        """Principal components."""
-        return N_FEATURES[self.features] if self.n_features is None else self.n_features
-
-    @property
-    def components(self) -> int:
-        """Components of the mixture."""
-        return self.n_clusters if self.n_components is None else self.n_components
 
 
 @dataclass(frozen=True)
@@ -97,11 +43,16 @@ class DigitClustering:
     mixture_labels : (n,) int64 ndarray
         Clusters according to the (merged) mixture.
     refinement : Refinement, or None
+        The cut of the graph from the mixture on, if it was asked for, or is a candidate.
     labels : (n,) int64 ndarray
         Final clusters.
     posterior : (n, n_clusters) float64 ndarray
         Posterior probabilities of the clusters, by the mixture that `model` predicts with.
     model : DigitModel
+    consensus : Consensus, or None
+        What the labels were taken by.
+    curve : StabilityCurve, or None
+        How the number of clusters was chosen, if it was.
     test_digits, test_labels, test_certainty : DigitSet, (n_test,) int64 and float64 ndarray, or None
         The images that were kept apart, and their clusters and posteriors according to `model`.
     """
@@ -115,17 +66,28 @@ class DigitClustering:
     labels: np.ndarray
     posterior: np.ndarray
     model: DigitModel
+    consensus: Consensus | None = None
+    curve: StabilityCurve | None = None
     test_digits: DigitSet | None = None
     test_labels: np.ndarray | None = None
     test_certainty: np.ndarray | None = None
 
     @property
     def certainty(self) -> np.ndarray:
-        """How sure each label is, (n,): the share of neighbors that have it, or its posterior."""
+        """How sure each label is, (n,): see `certainty_is`."""
+        if self.consensus is not None:
+            return self.consensus.confidence
         if self.refinement is not None:
             # Posteriors in 200 dimensions are 1.00 nearly everywhere and say nothing.
             return self.refinement.support
         return self.posterior[np.arange(len(self.labels)), self.labels]
+
+    @property
+    def certainty_is(self) -> str:
+        """What the certainty is, in words."""
+        if self.consensus is not None:
+            return "share of members that agree"
+        return "posterior" if self.refinement is None else "share of neighbors that agree"
 
     @property
     def n_clusters(self) -> int:
@@ -188,38 +150,85 @@ def cluster_digits(
     """
     settings = settings or DigitSettings()
     fitted, test = split_digits(digits, split)
-    distinct = _distinct(fitted.images)
-    _check_distinct(len(fitted.images), len(distinct[0]), settings.components)
+    rows, which = _distinct(fitted.images)
+    if settings.n_clusters != AUTO:
+        _check_distinct(len(which), len(rows), settings.components)
     step("features", 0.0)
+    frames = to_frame(fitted.images)
     features, X = cached_features(
-        to_frame(fitted.images),
-        settings.features,
-        settings.axes,
-        n_jobs=n_jobs,
-        progress=partial(step, "features"),
+        frames, settings.features, settings.axes, n_jobs=n_jobs, progress=partial(step, "features")
     )
+    views = curve = None
+    if settings.refine == "consensus":
+        known = (features, X) if len(rows) == len(X) else None
+        views = find_graphs(frames[rows], settings, known, n_jobs, step)
+        settings, curve = settle_clusters(views, settings, n_jobs, step)
     step("mixture", 0.0)
     mixture, merging, posterior = _fit_and_merge(X, settings, n_jobs)
-    mixture_labels = labels = posterior.argmax(axis=1)
-    parameters = mixture.result.parameters
-    groups = np.arange(settings.n_clusters) if merging is None else merging.groups
-    refinement = None
-    if settings.refine == "graph":
-        step("graph", 0.0)
-        refinement = _refine_distinct(X, labels, distinct, settings, n_jobs)
-        labels, groups = refinement.labels.astype(np.int64), np.arange(settings.n_clusters)
-        parameters = mixture_of_labels(X, labels, settings.n_clusters, settings.covariance_type)
-        posterior = responsibilities(X, parameters, n_jobs=n_jobs)
+    mixture_labels = posterior.argmax(axis=1)
+    refined = _refine(X, mixture_labels, (rows, which), views, settings, n_jobs, step)
     step("labels", 0.0)
-    scores = _score(fitted, labels, settings.n_clusters)
-    mapping = np.full(settings.n_clusters, UNMATCHED) if scores is None else scores.mapping
+    groups = np.arange(settings.clusters)
+    if settings.refine != "none":
+        parameters = mixture_of_labels(X, refined.labels, settings.clusters, settings.covariance_type)
+        posterior = responsibilities(X, parameters, n_jobs=n_jobs)
+    else:
+        parameters = mixture.result.parameters
+        groups = groups if merging is None else merging.groups
+    scores = _score(fitted, refined.labels, settings.clusters)
+    mapping = np.full(settings.clusters, UNMATCHED) if scores is None else scores.mapping
     n_classes = 0 if fitted.labels is None else int(fitted.labels.max()) + 1
     faint = faintest(X, parameters, n_jobs)
-    model = DigitModel(features, parameters, groups, mapping, n_classes, faint)
-    seen_later = () if test is None else (test, *model.predict(test.images, n_jobs))
+    model = DigitModel(features, parameters, groups, mapping, n_classes, faint, refined.blocks)
     return DigitClustering(
-        fitted, X, mixture, merging, mixture_labels, refinement, labels, posterior, model, *seen_later
+        fitted,
+        X,
+        mixture,
+        merging,
+        mixture_labels,
+        refined.refinement,
+        refined.labels,
+        posterior,
+        model,
+        refined.consensus,
+        curve,
+        *(() if test is None else (test, *model.predict(test.images, n_jobs))),
     )
+
+
+@dataclass(frozen=True)
+class _Refined:
+    """What became of the mixture's clusters, and how."""
+
+    labels: np.ndarray
+    refinement: Refinement | None = None
+    consensus: Consensus | None = None
+    blocks: BlockModel | None = None
+
+
+def _refine(
+    X: np.ndarray,
+    labels: np.ndarray,
+    distinct: tuple[np.ndarray, np.ndarray],
+    views: DigitGraphs | None,
+    settings: DigitSettings,
+    n_jobs: int | None,
+    step: Step,
+) -> _Refined:
+    """Refine the mixture's clusters as asked; every distinct image once: alike ones would be neighbors."""
+    if settings.refine == "none":
+        return _Refined(labels)
+    rows, which = distinct
+    step("graph", 0.0)
+    cut = refine(X[rows], labels[rows], settings.clusters, random_state=settings.random_state, n_jobs=n_jobs)
+    refinement = replace(cut, labels=cut.labels[which], support=cut.support[which])
+    if views is None:
+        return _Refined(refinement.labels.astype(np.int64), refinement)
+    found = agree_on_digits(views, settings, cut.labels.astype(np.int64), n_jobs, step)
+    step("blocks", 0.0)
+    blocks = fit_blocks(views.views, views.features, found.labels, n_jobs)
+    consensus = replace(found, labels=found.labels[which], confidence=found.confidence[which])
+    return _Refined(consensus.labels, refinement, consensus, blocks)
 
 
 def _check_distinct(n_digits: int, n_distinct: int, n_components: int) -> None:
@@ -236,21 +245,6 @@ def _distinct(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     numbers: dict[bytes, int] = {}
     which = np.array([numbers.setdefault(image.tobytes(), len(numbers)) for image in images])
     return np.unique(which, return_index=True)[1], which
-
-
-def _refine_distinct(
-    X: np.ndarray,
-    labels: np.ndarray,
-    distinct: tuple[np.ndarray, np.ndarray],
-    settings: DigitSettings,
-    n_jobs: int | None,
-) -> Refinement:
-    """Refine each distinct image once: alike ones would be one another's only neighbors."""
-    rows, which = distinct
-    found = refine(
-        X[rows], labels[rows], settings.n_clusters, random_state=settings.random_state, n_jobs=n_jobs
-    )
-    return replace(found, labels=found.labels[which], support=found.support[which])
 
 
 def split_digits(digits: DigitSet, split: str) -> tuple[DigitSet, DigitSet | None]:
@@ -282,10 +276,10 @@ def _fit_and_merge(
         "random_state": settings.random_state,
         "n_jobs": n_jobs,
     }
-    if settings.components == settings.n_clusters:
+    if settings.components == settings.clusters:
         mixture = fit_digits(X, settings.components, **options)
         return mixture, None, mixture.responsibilities
-    mixture, merging = fit_merged(X, settings.components, settings.n_clusters, settings.merge, **options)
+    mixture, merging = fit_merged(X, settings.components, settings.clusters, settings.merge, **options)
     return mixture, merging, merging.merge(mixture.responsibilities)
 
 

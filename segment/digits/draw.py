@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segment.consensus.stability import StabilityCurve
 from segment.mixture.merging import MergeStep
 from segment.style import COLORS, new_figure, quiet_axes
 
@@ -156,6 +157,27 @@ def draw_restarts(lower_bounds: np.ndarray, scores: np.ndarray, rounds: np.ndarr
         measure,
     )
     axes.ticklabel_format(useOffset=False)
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def draw_stability(curve: StabilityCurve) -> Any:
+    """Draw how stable and how clear each number of clusters is, and which was chosen."""
+    figure = new_figure(5.6, 3.8)
+    axes = figure.subplots()
+    axes.plot(
+        curve.counts, curve.stability, color=COLORS[0], marker="o", ms=3, label="stability of the members"
+    )
+    axes.plot(curve.counts, curve.clarity, color=COLORS[2], marker="o", ms=3, label="clarity on the graph")
+    axes.plot(curve.counts, curve.value, color=COLORS[1], linewidth=2, label="their product")
+    axes.axvline(curve.chosen, color=COLORS[1], linestyle=":", linewidth=1.2)
+    axes.set_xticks(curve.counts)
+    quiet_axes(
+        axes,
+        f"{curve.chosen} clusters, chosen by {curve.sureness:.0%} of the panels of members",
+        "number of clusters",
+        "at best 1",
+    )
     axes.legend(fontsize=8, frameon=False)
     return figure
 

@@ -116,6 +116,11 @@ RAW_FEATURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 SLANTED = {"slanted scattering", "fine slanted scattering"}
 
 
+def count_raw(kind: str) -> int:
+    """Return the number of raw features of a kind."""
+    return RAW_FEATURES[kind](np.zeros((1, FRAME, FRAME), np.uint8), np.ones(2)).shape[1]
+
+
 @dataclass(frozen=True)
 class FeatureModel:
     """A fitted map from images to features; `transform` applies it to images it has not seen.

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from segment.archive import Field, read_archive
+from segment.digits.blocks import BlockModel, load_blocks
 from segment.digits.digit_set import MAX_LABEL
-from segment.digits.features import RAW_FEATURES, FeatureModel
-from segment.digits.normalize import FRAME, to_frame
+from segment.digits.features import RAW_FEATURES, FeatureModel, count_raw
+from segment.digits.normalize import to_frame
 from segment.digits.scores import UNMATCHED
 from segment.errors import ModelError
 from segment.mixture.expectation import responsibilities, score_samples
@@ -51,6 +52,8 @@ class DigitModel:
         Classes that the labels told apart; 0 without labels.
     faint : float
         Log density that one in a thousand of the digits fitted falls short of: what lies lower is none.
+    blocks : BlockModel, or None
+        What clusters are told by, if not by the mixture: a consensus finds clusters of several forms.
     """
 
     features: FeatureModel
@@ -59,6 +62,7 @@ class DigitModel:
     mapping: np.ndarray
     n_classes: int = MAX_LABEL + 1
     faint: float = NO_BOUND
+    blocks: BlockModel | None = None
 
     def predict(self, images: np.ndarray, n_jobs: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the cluster of each image and its posterior probability.
@@ -79,15 +83,20 @@ class DigitModel:
         self, images: np.ndarray, n_jobs: int | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what `predict` does, and for each image whether it is like the digits fitted, (n,) bool."""
-        X = self.features.transform(to_frame(images), n_jobs)
-        posterior = responsibilities(X, self.parameters, n_jobs=n_jobs)
-        merged = posterior @ np.eye(len(self.mapping))[self.groups]
+        frames = to_frame(images)
+        X = self.features.transform(frames, n_jobs)
+        if self.blocks is None:
+            posterior = responsibilities(X, self.parameters, n_jobs=n_jobs)
+            merged = posterior @ np.eye(len(self.mapping))[self.groups]
+        else:
+            merged = self.blocks.posterior(frames, len(self.mapping), n_jobs)
         is_like = score_samples(X, self.parameters, n_jobs=n_jobs) >= self.faint
         return merged.argmax(axis=1), merged.max(axis=1), is_like
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an .npz file."""
         stored = {f"features_{name}": np.asarray(value) for name, value in asdict(self.features).items()}
+        stored |= {} if self.blocks is None else self.blocks.fields()
         self.parameters.save(
             path,
             groups=self.groups,
@@ -137,6 +146,7 @@ def load_model(path: str | os.PathLike[str]) -> DigitModel:
         extra["mapping"],
         int(extra.get("n_classes", MAX_LABEL + 1)),
         float(extra.get("faint", NO_BOUND)),
+        load_blocks(path, extra, _CURE),
     )
     if reason := _contradiction(model):
         raise ModelError(f"{path}: not a model of digits that this program wrote ({reason}); {_CURE}")
@@ -148,7 +158,7 @@ def _contradiction(model: DigitModel) -> str | None:
     features, groups, mapping = model.features, model.groups, model.mapping
     if features.kind not in RAW_FEATURES:
         return f"features are {features.kind!r}; allowed are {', '.join(RAW_FEATURES)}"
-    n_raw = RAW_FEATURES[features.kind](np.zeros((1, FRAME, FRAME), np.uint8), np.ones(2)).shape[1]
+    n_raw = count_raw(features.kind)
     wanted = {
         "features_typical_spread": (features.typical_spread, (2,)),
         "features_mean": (features.mean, (n_raw,)),
@@ -164,6 +174,8 @@ def _contradiction(model: DigitModel) -> str | None:
         return f"groups must be from 0 to {len(mapping) - 1}, the clusters of mapping"
     if not 0 <= model.n_classes <= MAX_LABEL + 1:
         return f"n_classes is {model.n_classes}; allowed are 0 to {MAX_LABEL + 1}"
+    if model.blocks is not None and (reason := model.blocks.contradiction(len(mapping))):
+        return reason
     matched = mapping[mapping != UNMATCHED]
     in_range = mapping.min() >= UNMATCHED and mapping.max() < model.n_classes
     if not in_range or len(np.unique(matched)) < len(matched):

@@ -15,8 +15,6 @@ from segment.digits.features import FeatureModel, fit_features
 
 # Strokes as a whole or their finer places, set upright or as they stand: each errs elsewhere.
 VIEWS = ("slanted scattering", "scattering", "fine slanted scattering", "fine scattering")
-# Features other than scattering are their own only view.
-N_FEATURES = 200
 # Rows of a group are searched first, which saves time from this many rows on.
 GROUPED_ROWS, N_GROUPS, GROUP_STEPS = 20_000, 50, 10
 
@@ -44,6 +42,7 @@ def fit_view(
     kind: str,
     n_features: int,
     *,
+    known: tuple[FeatureModel, np.ndarray] | None = None,
     n_jobs: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[View, np.ndarray]:
@@ -55,8 +54,10 @@ def fit_view(
     kind : str
         A key of `features.RAW_FEATURES`.
     n_features : int
+    known : FeatureModel and its features, optional
+        What `fit_features` returns for the same images.
     """
-    model, features = fit_features(images, kind, n_features, n_jobs=n_jobs, progress=progress)
+    model, features = known or fit_features(images, kind, n_features, n_jobs=n_jobs, progress=progress)
     whitening = whiten_by_neighbors(features, n_jobs)
     return View(model, whitening), whitening.apply(features)
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from segment.digits import draw
-from segment.digits.cluster import DigitClustering, DigitSettings
+from segment.digits.cluster import DigitClustering
 from segment.digits.digit_set import DigitSet
 from segment.digits.scores import UNMATCHED, score
+from segment.digits.settings import DigitSettings
 from segment.output import versions, write_json, write_text
 from segment.style import save_figure
 
@@ -55,6 +56,7 @@ def summarize(
             "normalized_cut": clustering.refinement.cut,
             "eigenvalues": clustering.refinement.eigenvalues,
         }
+    summary |= _consensus(clustering)
     sizes = np.bincount(clustering.labels, minlength=clustering.n_clusters)
     return summary | {
         "cluster_sizes": sizes,
@@ -68,6 +70,29 @@ def summarize(
         "parameters": asdict(settings) | {"explained_variance": clustering.model.features.explained},
         "versions": versions(),
     }
+
+
+def _consensus(clustering: DigitClustering) -> dict[str, Any]:
+    """Return what was chosen by the graph alone: the candidate taken, and the number of clusters."""
+    chosen: dict[str, Any] = {}
+    if clustering.consensus is not None:
+        found = clustering.consensus
+        chosen["consensus"] = {
+            "information": found.candidates,
+            "taken": found.taken,
+            "stability": found.stability,
+            "mean_confidence": float(found.confidence.mean()),
+        }
+    if clustering.curve is not None:
+        curve = clustering.curve
+        chosen["number_of_clusters"] = {
+            "chosen": curve.chosen,
+            "sureness": curve.sureness,
+            "counts": curve.counts,
+            "stability": curve.stability,
+            "clarity": curve.clarity,
+        }
+    return chosen
 
 
 def _three(scores: Any) -> dict[str, float] | None:
@@ -130,6 +155,8 @@ def figures(clustering: DigitClustering, summary: dict[str, Any]) -> Iterator[tu
         yield "restarts", draw.draw_restarts(bounds, scores, rounds, measure)
     yield "components", _components(clustering, names)
     yield "samples", draw.draw_samples(list(_examples(clustering, names)))
+    if clustering.curve is not None:
+        yield "number_of_clusters", draw.draw_stability(clustering.curve)
     if clustering.n_clusters > 2 and clustering.features.shape[1] > 1:
         yield "embedding", draw.draw_embedding(_discriminative(clustering), clustering.labels, names)
     merging = clustering.merging
@@ -184,14 +211,18 @@ def _examples(clustering: DigitClustering, names: list[str]) -> Iterator[tuple[s
     own = clustering.posterior[np.arange(len(labels)), labels]
     density = score_samples(clustering.features, clustering.model.parameters)
     density += np.log(np.maximum(own, np.finfo(float).tiny))
-    doubt = "share of neighbors that agree" if clustering.refinement is not None else "posterior"
     for k in sorted(range(len(names)), key=lambda k: names[k]):
         rows = np.flatnonzero(labels == k)
-        typical = rows[np.argsort(-density[rows], kind="stable")[:EXAMPLES]]
+        # Of equally certain ones, the densest first.
+        typical = rows[np.lexsort((-density[rows], -sure[rows]))[:EXAMPLES]]
         doubtful = rows[np.argsort(sure[rows], kind="stable")[:EXAMPLES]]
         kinds = [
             ("most typical", images[typical], [""] * len(typical)),
-            (f"most doubtful ({doubt})", images[doubtful], [f"{p:.2f}" for p in sure[doubtful]]),
+            (
+                f"most doubtful ({clustering.certainty_is})",
+                images[doubtful],
+                [f"{p:.2f}" for p in sure[doubtful]],
+            ),
         ]
         if truth is not None:
             wrong = rows[truth[rows] != clustering.model.mapping[k]]

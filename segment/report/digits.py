@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from segment.digits.cluster import DigitClustering, DigitSettings, cluster_digits
+from segment.digits.cluster import DigitClustering, cluster_digits
 from segment.digits.digit_set import DigitSet, load_digits
+from segment.digits.settings import DigitSettings
 from segment.digits.write import figures, summarize
 from segment.lab.outcome import Column, Table
 from segment.lab.write import FORMATS, PRINT_DPI, write_tables
