@@ -1,12 +1,23 @@
 """Merging components: hand-computed toys, and shapes that no single Gaussian has."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from segment.errors import DataError
-from segment.mixture.merging import MERGE_METHODS, majority, merge_components, posterior_overlap
+from segment.mixture import Samples, fit_mixture, responsibilities
+from segment.mixture.merging import (
+    MERGE_METHODS,
+    elbow,
+    majority,
+    merge_components,
+    merged_entropies,
+    posterior_overlap,
+)
 
 # Components 0 and 2 share their samples, 1 and 3 share theirs.
 PAIRS = np.array(
@@ -142,3 +153,50 @@ def test_clusterings_that_are_wrong_as_a_whole_are_outvoted_though_they_are_more
 def test_one_clustering_is_its_own_majority():
     labels, reference = majority([clustering([0, 2, 1, 1])])
     assert (labels.tolist(), reference) == ([0, 2, 1, 1], 0)
+
+
+def test_a_threshold_ends_the_merging():
+    # The scores of PAIRS are far apart: like components first, then what shares nothing.
+    for method, threshold in (("demp", 0.1), ("entropy", 0.5), ("overlap", 0.1)):
+        merging = merge_components(PAIRS, None, method, threshold=threshold)
+        assert merging.groups.tolist() == [0, 1, 0, 1], method
+        assert len(merging.steps) == (0 if method == "overlap" else 2)
+        assert all(step.score >= threshold for step in merging.steps)
+    with pytest.raises(DataError, match="give one of them"):
+        merge_components(PAIRS, 2, threshold=0.1)
+
+
+@pytest.mark.parametrize("method", MERGE_METHODS)
+def test_the_elbow_counts_clusters(method):
+    assert merge_components(PAIRS, None, method).groups.tolist() == [0, 1, 0, 1]
+
+
+def test_two_lines_meet_in_the_elbow():
+    assert elbow([0.0, 0.1, 0.3, 20.0, 45.0]) == 3
+    assert elbow([0.0, 10.0, 20.0, 30.0, 100.0, 170.0]) == 4
+    with pytest.raises(DataError, match="no elbow"):
+        elbow([0.0, 1.0])
+
+
+def test_entropies_along_a_hierarchy_fall_by_its_scores():
+    weight = np.arange(1.0, len(PAIRS) + 1)
+    steps = merge_components(PAIRS, 1, "entropy", sample_weight=weight).steps
+    found = merged_entropies(PAIRS, steps, weight)
+    np.testing.assert_allclose(-np.diff(found), [step.score for step in steps], atol=1e-9)
+    assert found[-1] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_published_entropies_of_example_4_1():
+    """Baudry and others (2010), example 4.1, by mclust's clustCombi: six components are four clusters."""
+    path = Path(os.environ.get("SEGMENT_DATASETS", "datasets")) / "golden" / "ex41.csv"
+    if not path.exists():
+        pytest.skip(f"{path} is absent")
+    X = np.loadtxt(path, delimiter=",", skiprows=1)
+    fit = fit_mixture(Samples.of(X), 6, relative_reg=0.0, tol=1e-10, n_init=200)
+    assert fit.log_likelihood == pytest.approx(-1951.2841, abs=5e-5)
+    posterior = responsibilities(X, fit.parameters)
+    found = merged_entropies(posterior, merge_components(posterior, 1, "entropy").steps)
+    np.testing.assert_allclose(found[:5], [122.218, 40.897, 4.731, 1.041, 0.0], atol=1.1e-3)
+    merging = merge_components(posterior, None, "entropy")
+    sizes = np.bincount(merging.merge(posterior).argmax(axis=1))
+    assert sorted(sizes, reverse=True) == [227, 133, 122, 118]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from segment.mixture.families.gaussian.moments import Moments
     from segment.mixture.families.gaussian.parameters import Parameters
     from segment.mixture.fitting import fit_em, fit_mixture, parameters_from_responsibilities
+    from segment.mixture.merging import Merging, merge_components
     from segment.mixture.seeding import initial_parameters, starting_points
     from segment.mixture.selection import aic, bic, icl
 
@@ -31,6 +32,7 @@ _HOME = {
     "EMResult": "segment.em.result",
     "Gaussian": "segment.mixture.families.gaussian.family",
     "GaussianMixture": "segment.mixture.estimators.gaussian",
+    "Merging": "segment.mixture.merging",
     "Model": "segment.em.model",
     "Moments": "segment.mixture.families.gaussian.moments",
     "Parameters": "segment.mixture.families.gaussian.parameters",
@@ -47,6 +49,7 @@ _HOME = {
     "icl": "segment.mixture.selection",
     "initial_parameters": "segment.mixture.seeding",
     "log_densities": "segment.mixture.expectation",
+    "merge_components": "segment.mixture.merging",
     "parameters_from_responsibilities": "segment.mixture.fitting",
     "responsibilities": "segment.mixture.expectation",
     "run_em": "segment.em.loop",
@@ -59,6 +62,7 @@ __all__ = [
     "EMResult",
     "Gaussian",
     "GaussianMixture",
+    "Merging",
     "Model",
     "Moments",
     "Parameters",
@@ -76,6 +80,7 @@ __all__ = [
     "icl",
     "initial_parameters",
     "log_densities",
+    "merge_components",
     "parameters_from_responsibilities",
     "responsibilities",
     "run_em",

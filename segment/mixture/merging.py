@@ -6,6 +6,7 @@ belong together is read from the responsibilities alone: overlapping components 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -58,32 +59,43 @@ class Merging:
 
 def merge_components(
     responsibilities: np.ndarray,
-    n_clusters: int,
+    n_clusters: int | None = None,
     method: str = "overlap",
     *,
+    threshold: float | None = None,
     sample_weight: np.ndarray | None = None,
     random_state: int = 0,
 ) -> Merging:
-    """Merge the components of a mixture to `n_clusters` clusters.
+    """Merge the components of a mixture of any family to clusters.
 
     Parameters
     ----------
     responsibilities : (n, n_components) ndarray
         Posterior probabilities of the components, rows summing to one; a sample of the rows serves.
-    n_clusters : int
+    n_clusters : int, optional
+        By default as many as `threshold` leaves or, without one, as the elbow of the entropies has: below
+        that number, merging lowers the entropy of the responsibilities hardly any more [2]_.
     method : "overlap", "demp" or "entropy"
         "overlap": spectral clustering of the components on their posterior overlap. "demp": merge, step by
         step, the pair with the highest directly estimated misclassification probability [1]_. "entropy":
         merge the pair that lowers the entropy of the responsibilities most [2]_.
+    threshold : float, optional
+        Merging ends before the first step of a lower score: a probability for "demp" (.025 is usual), nats of
+        all samples for "entropy". "overlap" joins what a chain of overlaps as high connects.
     sample_weight : (n,) ndarray, optional
         Multiplicity of each row.
     random_state : int
         Seed of the k-means inside "overlap".
 
+    Returns
+    -------
+    Merging
+
     Raises
     ------
     DataError
-        If `method` is unknown or `n_clusters` is not between 1 and the number of components.
+        If `method` is unknown, `n_clusters` is not between 1 and the number of components, or both it and a
+        threshold are given.
 
     References
     ----------
@@ -94,17 +106,105 @@ def merge_components(
     if method not in MERGE_METHODS:
         raise DataError(f"merge method {method!r}; allowed are {', '.join(MERGE_METHODS)}")
     n_components = responsibilities.shape[1]
-    if not 1 <= n_clusters <= n_components:
+    if n_clusters is not None and not 1 <= n_clusters <= n_components:
         raise DataError(
             f"{n_clusters} clusters from {n_components} components; allowed are 1 to {n_components}"
         )
+    if n_clusters is not None and threshold is not None:
+        raise DataError(f"n_clusters is {n_clusters} and threshold {threshold:g}; give one of them")
     posterior = np.asarray(responsibilities, np.float64)
     weight = np.ones(len(posterior)) if sample_weight is None else np.asarray(sample_weight, np.float64)
     overlap = posterior_overlap(posterior, weight)
-    groups, steps = MERGE_METHODS[method](posterior, weight, overlap, n_clusters, random_state)
+
+    def merged(n: int) -> tuple[np.ndarray, tuple[MergeStep, ...]]:
+        return MERGE_METHODS[method](posterior, weight, overlap, n, random_state)
+
+    if threshold is not None:
+        groups, steps = _above(threshold, overlap, merged(1)[1])
+        return _numbered(groups, overlap, steps)
+    if n_clusters is None:
+        candidates = {n: merged(n)[0] for n in range(1, n_components + 1)}
+        n_clusters = elbow([_entropy(posterior, weight, candidates[n]) for n in sorted(candidates)])
+    groups, steps = merged(n_clusters)
+    return _numbered(groups, overlap, steps)
+
+
+def _numbered(groups: np.ndarray, overlap: np.ndarray, steps: tuple[MergeStep, ...]) -> Merging:
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     numbered = np.argsort(np.argsort(first))[inverse]
     return Merging(numbered.astype(np.int32), overlap, steps)
+
+
+def _above(
+    threshold: float, overlap: np.ndarray, steps: tuple[MergeStep, ...]
+) -> tuple[np.ndarray, tuple[MergeStep, ...]]:
+    """Return the clusters that a threshold leaves: by the steps of a hierarchy, or by overlap."""
+    if not steps:
+        from scipy.sparse.csgraph import connected_components
+
+        return connected_components(overlap >= threshold, directed=False)[1], ()
+    kept = tuple(itertools.takewhile(lambda step: step.score >= threshold, steps))
+    groups = np.arange(len(overlap))
+    for step in kept:
+        groups[groups == step.second] = step.first
+    return groups, kept
+
+
+def _entropy(posterior: np.ndarray, weight: np.ndarray, groups: np.ndarray) -> float:
+    from scipy.special import xlogy
+
+    merged = posterior @ np.eye(groups.max() + 1)[groups]
+    return float(-weight @ xlogy(merged, merged).sum(axis=1))
+
+
+def merged_entropies(
+    responsibilities: np.ndarray, steps: Sequence[MergeStep], sample_weight: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the entropy of the responsibilities before the first step of a hierarchy and after each.
+
+    Parameters
+    ----------
+    responsibilities : (n, n_components) ndarray
+    steps : sequence of MergeStep
+    sample_weight : (n,) ndarray, optional
+
+    Returns
+    -------
+    (len(steps) + 1,) float64 ndarray
+        In nats; it never rises.
+    """
+    posterior = np.asarray(responsibilities, np.float64)
+    weight = np.ones(len(posterior)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    groups = np.arange(posterior.shape[1])
+    found = [_entropy(posterior, weight, groups)]
+    for step in steps:
+        groups[groups == step.second] = step.first
+        found.append(_entropy(posterior, weight, groups))
+    return np.array(found)
+
+
+def elbow(entropies: Sequence[float]) -> int:
+    """Return the number of clusters at which two straight lines fit the entropies of 1, 2, ... best.
+
+    The lines meet in a number of clusters: from there on merging no longer pays (Baudry and others 2010,
+    section 4.3).
+
+    Raises
+    ------
+    DataError
+        If there are fewer than three: two lines need them.
+    """
+    values = np.asarray(entropies, np.float64)
+    K = len(values)
+    if K < 3:
+        raise DataError(f"{K} components have no elbow; give n_clusters or a threshold")
+
+    def misfit(numbers: np.ndarray, found: np.ndarray) -> float:
+        return float(np.square(found - np.polyval(np.polyfit(numbers, found, 1), numbers)).sum())
+
+    numbers = np.arange(1.0, K + 1)
+    fits = [misfit(numbers[:n], values[:n]) + misfit(numbers[n - 1 :], values[n - 1 :]) for n in range(2, K)]
+    return int(np.argmin(fits)) + 2
 
 
 def majority(clusterings: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
