@@ -90,4 +90,46 @@ class Squarem(Generic[P]):
         return self.chart.unpack(vector) if np.isfinite(vector).all() else None
 
 
-ACCELERATIONS: dict[str | None, Callable[[Any], Stepping[Any]]] = {"squarem": Squarem, None: PlainSteps}
+class Anderson(Generic[P]):
+    """Anderson's acceleration: the combination of the last steps whose residuals nearly cancel.
+
+    Every evaluation but one leads on, where SQUAREM takes two EM steps for each extrapolation; in return the
+    history must be kept. The loop rejects a proposal that lowers the objective; the history then begins anew.
+
+    References
+    ----------
+    .. [1] Walker & Ni (2011), "Anderson acceleration for fixed-point iterations", SIAM Journal on Numerical
+           Analysis 49(4), 1715-1735.
+    """
+
+    depth = 5
+
+    def __init__(self, chart: Chart[P]) -> None:
+        self.chart = chart
+        self.history: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def restart(self) -> None:
+        """Forget the history."""
+        self.history = []
+
+    def rejected(self) -> None:
+        """Forget the history: it led astray."""
+        self.restart()
+
+    def propose(self, accepted: P, following: P) -> P | None:
+        """Return the combination of the last points, where there are two or more."""
+        image = self.chart.pack(following)
+        self.history = [*self.history[-self.depth :], (image, image - self.chart.pack(accepted))]
+        if len(self.history) < 2:
+            return None
+        images, residuals = (np.array(vectors) for vectors in zip(*self.history, strict=True))
+        shares = np.linalg.lstsq(np.diff(residuals, axis=0).T, residuals[-1], rcond=1e-10)[0]
+        vector = image - shares @ np.diff(images, axis=0)
+        return self.chart.unpack(vector) if np.isfinite(vector).all() else None
+
+
+ACCELERATIONS: dict[str | None, Callable[[Any], Stepping[Any]]] = {
+    "squarem": Squarem,
+    "anderson": Anderson,
+    None: PlainSteps,
+}

@@ -34,7 +34,7 @@ def run_em(
         Where to start.
     stopping : Stopping, optional
         When to stop (default: `SmallGain()`).
-    acceleration : {"squarem", None}
+    acceleration : {"squarem", "anderson", None}
         Applied where the model has a vector form (`Model.chart`); plain EM steps otherwise.
     callback : callable, optional
         Called as ``callback(iteration, lower_bound, parameters)`` after every accepted E-step, from 0.

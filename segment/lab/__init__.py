@@ -57,6 +57,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("peppered-moths", "Peppered moths", "Does EM need Gaussians?"),
         _experiment("five-points", "Five points by hand", "What does one step of EM compute?"),
         _experiment("video-background", "What moves", "Why does a pixel need more than one Gaussian?"),
+        _experiment("linkage", "Genetic linkage", "How fast is EM, and how sure is its answer?"),
+        _experiment("online", "Variants of EM", "Must a step see all the data, and maximize?"),
         _experiment("iris", "Iris", "Is the highest likelihood always the answer?", own_figures=True),
     )
 }

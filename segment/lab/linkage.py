@@ -1,0 +1,368 @@
+"""Genetic linkage: the classic example, by EM, Newton's method and Monte Carlo EM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from segment.em import DrawnModel, Expectation, Model, NewtonSteps, NoiseAware, SmallGain, run_monte_carlo
+from segment.em.monte_carlo import DrawnResult
+from segment.em.uncertainty import (
+    CompleteData,
+    StandardErrors,
+    bootstrap,
+    em_rates,
+    observed_information,
+    supplemented_em,
+)
+from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Picture, Table, at_most, close
+from segment.lab.trace import Trace, never_falls, trace_model
+from segment.style import COLORS, INK, new_figure, quiet_axes, quiet_legend
+
+# Rao (1965): 197 animals in four classes of probabilities 1/2 + p/4, (1 - p)/4, (1 - p)/4, p/4.
+COUNTS = np.array([125.0, 18.0, 20.0, 34.0])
+SMALL = np.array([14.0, 0.0, 1.0, 5.0])
+START = 0.5
+# What Dempster, Laird & Rubin (1977) print; the limit is the root of 197 p^2 - 15 p - 68.
+PATH = (0.5, 0.608247, 0.624321, 0.626489)
+LIMIT, SMALL_LIMIT = 0.6268214979, 0.9034401
+RATE, INFORMATION = 0.132779, 377.517
+N_REPLICATES = 1000
+
+
+class LinkageModel(Model[float]):
+    """The first class hides two: probability 1/2, which says nothing of p, and p/4.
+
+    Parameters
+    ----------
+    counts : (4,) float64 ndarray
+        Of the classes.
+    """
+
+    def __init__(self, counts: np.ndarray) -> None:
+        self.counts = counts
+        self.total_weight = float(counts.sum())
+
+    def log_likelihood(self, p: float) -> float:
+        """Return the log-likelihood but for a constant, in nats."""
+        a, b, c, d = self.counts
+        return float(a * np.log(2.0 + p) + (b + c) * np.log1p(-p) + d * np.log(p))
+
+    def expect(self, parameters: float) -> Expectation:
+        """Return the log-likelihood and the expected count of what lies hidden in the first class."""
+        hidden = self.counts[0] * parameters / (2.0 + parameters)
+        return Expectation(self.log_likelihood(parameters), hidden)
+
+    def maximize(self, statistics: float, parameters: float) -> float:
+        """Return the share of the animals that speak for p among those that speak at all."""
+        _, b, c, d = self.counts
+        return float((statistics + d) / (statistics + b + c + d))
+
+
+class LinkageSurface:
+    """The expected complete log-likelihood: (hidden + d) log p + (b + c) log(1 - p)."""
+
+    def __init__(self, counts: np.ndarray) -> None:
+        self.counts = counts
+
+    def pack(self, parameters: float) -> np.ndarray:
+        return np.array([parameters])
+
+    def unpack(self, vector: np.ndarray) -> float:
+        return float(vector[0])
+
+    def value(self, statistics: float, vector: np.ndarray) -> float:
+        p = float(vector[0])
+        if not 0 < p < 1:
+            return -np.inf
+        _, b, c, d = self.counts
+        return float((statistics + d) * np.log(p) + (b + c) * np.log1p(-p))
+
+    def slopes(self, statistics: float, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        p, (_, b, c, d) = float(vector[0]), self.counts
+        gradient = (statistics + d) / p - (b + c) / (1.0 - p)
+        return np.array([gradient]), np.array([[-(statistics + d) / p**2 - (b + c) / (1.0 - p) ** 2]])
+
+
+class DrawnLinkage(DrawnModel[float]):
+    """The hidden count is drawn: binomial, given p and the first class."""
+
+    def __init__(self, counts: np.ndarray) -> None:
+        self.model, self.surface = LinkageModel(counts), LinkageSurface(counts)
+
+    def draw(self, parameters: float, n_draws: int, rng: np.random.Generator) -> np.ndarray:
+        share = parameters / (2.0 + parameters)
+        return rng.binomial(int(self.model.counts[0]), share, n_draws).astype(np.float64)
+
+    def maximize(self, draws: np.ndarray, parameters: float) -> float:
+        return self.model.maximize(float(draws.mean()), parameters)
+
+    def gains(self, draws: np.ndarray, before: float, after: float) -> np.ndarray:
+        _, b, c, d = self.model.counts
+        return (draws + d) * np.log(after / before) + (b + c) * np.log((1.0 - after) / (1.0 - before))
+
+
+class LinkageData(CompleteData[float]):
+    """The four classes; the free parameter is p."""
+
+    def __init__(self, counts: np.ndarray) -> None:
+        self.counts, self.model = counts, LinkageModel(counts)
+        self.names, self.offset, self.matrix = ("p",), np.zeros(1), np.eye(1)
+
+    def to_vector(self, parameters: float) -> np.ndarray:
+        return np.array([parameters])
+
+    def from_vector(self, vector: np.ndarray) -> float:
+        return float(vector[0])
+
+    def information(self, parameters: float) -> tuple[np.ndarray, np.ndarray]:
+        a, b, c, d = self.counts
+        p, share = parameters, parameters / (2.0 + parameters)
+        complete = (a * share + d) / p**2 + (b + c) / (1.0 - p) ** 2
+        return np.array([[complete]]), np.array([[a * share * (1.0 - share) / p**2]])
+
+    def resampled(self, rng: np.random.Generator) -> LinkageData:
+        total = self.counts.sum()
+        return LinkageData(rng.multinomial(int(total), self.counts / total).astype(np.float64))
+
+
+def newton(counts: np.ndarray, p: float) -> list[float]:
+    """Return the iterates of Newton's method on the log-likelihood itself, which needs no hidden data."""
+    a, b, c, d = counts
+    path = [p]
+    while len(path) < 2 or abs(path[-1] - path[-2]) > 1e-14:
+        slope = a / (2 + p) - (b + c) / (1 - p) + d / p
+        curvature = -a / (2 + p) ** 2 - (b + c) / (1 - p) ** 2 - d / p**2
+        p -= slope / curvature
+        path.append(float(p))
+    return path
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linkage(Outcome):
+    """Outcome of the experiment.
+
+    Attributes
+    ----------
+    trace, lange : Trace
+        EM, and EM with one Newton step in place of its M-step; parameters are p.
+    newton : list of float
+    drawn : DrawnResult
+        Monte Carlo EM.
+    errors : dict of str to StandardErrors
+        By method.
+    """
+
+    trace: Trace[float]
+    lange: Trace[float]
+    newton: list[float]
+    drawn: DrawnResult
+    errors: dict[str, StandardErrors]
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "log_likelihood": self.trace.log_likelihoods,
+            "p": self.trace.parameters,
+            "p_newton_m_step": self.lange.parameters,
+            "p_newton": self.newton,
+            "p_monte_carlo": [step.parameters for step in self.drawn.steps],
+            "draws": [step.n_draws for step in self.drawn.steps],
+            "standard_errors": {name: float(found.errors[0]) for name, found in self.errors.items()},
+        }
+
+
+def monte_carlo_error(drawn: DrawnResult, rate: float, p: float) -> float:
+    """Return the standard error that drawing leaves in the last p.
+
+    One step's p varies by its draws' binomial deviation times the M-step's slope; the next keeps `rate` of
+    that.
+    """
+    _, b, c, d = COUNTS
+    share = p / (2.0 + p)
+    hidden = COUNTS[0] * share
+    slope = (b + c) / (hidden + b + c + d) ** 2
+    noises = [hidden * (1 - share) * slope**2 / step.n_draws for step in drawn.steps]
+    kept = rate ** (2.0 * np.arange(len(noises))[::-1])
+    return float(np.sqrt(np.sum(kept * noises)))
+
+
+def run(random_state: int = 0) -> Linkage:
+    """Run the experiment."""
+    data = LinkageData(COUNTS)
+    stopping = SmallGain(1e-18)
+    trace = trace_model(data.model, START, stopping)
+    lange = trace_model(NewtonSteps(data.model, LinkageSurface(COUNTS)), START, stopping)
+    small = trace_model(LinkageModel(SMALL), START, stopping)
+    rng = np.random.default_rng(random_state)
+    drawn = run_monte_carlo(DrawnLinkage(COUNTS), START, rng, stopping=NoiseAware(tol=1e-5, first=200))
+    errors = {
+        "observed information": observed_information(data, trace.last),
+        "supplemented EM": supplemented_em(data, trace.last),
+        "bootstrap": bootstrap(
+            data, trace.last, n_replicates=N_REPLICATES, random_state=random_state, n_jobs=1
+        ),
+    }
+    rate = float(em_rates(data, trace.last)[0, 0])
+    away = abs(drawn.parameters - trace.last) / monte_carlo_error(drawn, rate, trace.last)
+    path = newton(COUNTS, START)
+    return Linkage(
+        random_state=random_state,
+        tables=(_steps_table(trace, lange, path), _errors_table(errors)),
+        checks=(
+            close("p by EM", trace.last, LIMIT, 1e-9, ".10f"),
+            *(close(f"p after step {i}", trace.at(i), PATH[i], 5.1e-7, ".6f") for i in range(1, len(PATH))),
+            close("p by Newton's method", path[-1], LIMIT, 1e-10, ".10f"),
+            close("p by EM with one Newton step", lange.last, LIMIT, 1e-8, ".10f"),
+            at_most("Monte Carlo EM, standard errors of its drawing from the limit", float(away), 3.0, ".2f"),
+            close("p of 14, 0, 1 and 5 animals", small.last, SMALL_LIMIT, 5.1e-8, ".7f"),
+            close("EM's rate of convergence", rate, RATE, 5.1e-7, ".6f"),
+            close(
+                "observed information",
+                float(1 / errors["observed information"].covariance[0, 0]),
+                INFORMATION,
+                5.1e-4,
+            ),
+            *_error_checks(errors),
+            never_falls(trace, lange, small),
+        ),
+        findings=_findings(trace, path, drawn, errors, rate),
+        trace=trace,
+        lange=lange,
+        newton=path,
+        drawn=drawn,
+        errors=errors,
+    )
+
+
+def _error_checks(errors: dict[str, StandardErrors]) -> tuple[Check, ...]:
+    first = errors["observed information"].errors[0]
+    supplemented = abs(float(errors["supplemented EM"].errors[0] / first - 1))
+    resampled = abs(float(errors["bootstrap"].errors[0] / first - 1))
+    noise = SAMPLING / np.sqrt(2 * (N_REPLICATES - 1))
+    return (
+        at_most("supplemented EM against observed information, relative", supplemented, 1e-6, ".1e"),
+        at_most("bootstrap against observed information, relative", resampled, noise, ".3f"),
+    )
+
+
+def _steps_table(trace: Trace[float], lange: Trace[float], path: list[float]) -> Table:
+    def cell(values: Any, i: int) -> float | None:
+        return float(values[i]) if i < len(values) else None
+
+    rows = tuple(
+        (
+            i,
+            cell(trace.parameters, i),
+            cell(trace.log_likelihoods, i),
+            cell(lange.parameters, i),
+            cell(path, i),
+        )
+        for i in range(9)
+    )
+    columns = (
+        Column("step", "d"),
+        Column("p by EM", ".8f"),
+        Column("log-likelihood", ".8f"),
+        Column("p, one Newton step for the M-step", ".8f"),
+        Column("p by Newton's method", ".8f"),
+    )
+    return Table("linkage_steps", "Genetic linkage: p by step, from 1/2.", columns, rows)
+
+
+def _errors_table(errors: dict[str, StandardErrors]) -> Table:
+    rows = tuple((name, found.estimates[0], found.errors[0]) for name, found in errors.items())
+    columns = (Column("method"), Column("p", ".6f"), Column("standard error", ".5f"))
+    return Table(
+        "linkage_errors", "Genetic linkage: the standard error of p by three methods.", columns, rows
+    )
+
+
+def _findings(
+    trace: Trace[float],
+    path: list[float],
+    drawn: DrawnResult,
+    errors: dict[str, StandardErrors],
+    rate: float,
+) -> tuple[str, ...]:
+    found = errors["observed information"]
+    return (
+        "Given are 197 animals in four classes (125, 18, 20, 34) whose probabilities depend on one number p: "
+        "1/2 + p/4, (1 - p)/4 twice, and p/4. Hidden is, for each of the 125, whether it belongs to the half "
+        "that says nothing of p or to the quarter p/4. The E-step shares the 125 out in the proportion of "
+        f"the two probabilities (at the end {125 * trace.last / (2 + trace.last):.2f} speak for p); the "
+        "M-step counts: p is the share of the animals that speak for p among all that speak at all.",
+        f"Look at the steps: EM gains a digit about every {-1 / np.log10(rate):.2f} steps, for each keeps "
+        f"{rate:.6f} of the distance to the limit {trace.last:.10f}, which is the share of the information "
+        f"that is hidden. Newton's method needs {len(path) - 1} steps, since its digits double, but it may "
+        "leave [0, 1] and fall; EM never does. (Dempster, Laird & Rubin 1977, JRSS B 39; Rao 1965.)",
+        f"Monte Carlo EM draws in place of computing. Its rule draws more where a step may be no gain, from "
+        f"{drawn.steps[0].n_draws} draws to {drawn.steps[-1].n_draws}, and stops at {drawn.parameters:.5f} "
+        f"after {drawn.n_draws} draws: noise is cheap at first, where steps are long, and dear at the end.",
+        f"The standard error of p is {found.errors[0]:.5f} by Louis's observed information "
+        f"({1 / found.covariance[0, 0]:.3f}), {errors['supplemented EM'].errors[0]:.5f} by supplemented EM, "
+        f"which needs nothing but EM steps, and {errors['bootstrap'].errors[0]:.5f} by {N_REPLICATES} fits "
+        "to resampled animals.",
+    )
+
+
+def pictures(result: Linkage) -> tuple[Picture, ...]:
+    """Return the figures of the experiment, in the order to be read."""
+    return (
+        Picture(
+            "linkage_errors",
+            "Distance of p from its limit by step, on a logarithmic scale: EM, EM with one Newton step in "
+            "place of the M-step, Newton's method, and Monte Carlo EM, which stays within its draws' noise.",
+            "Straight falling lines for EM, a steep curve for Newton's method, a ragged line levelling off.",
+            partial(draw_errors, result),
+        ),
+        Picture(
+            "linkage_log_likelihood",
+            "The log-likelihood of p, and how EM climbs it from 1/2 (its first steps); the band is two "
+            "standard errors (observed information) about the estimate.",
+            "A curve with one summit and three points that approach it.",
+            partial(draw_climb_of_p, result),
+        ),
+    )
+
+
+def draw_errors(result: Linkage) -> Any:
+    """Draw the distance to the limit by step."""
+    figure = new_figure(6.4, 3.6)
+    axes = figure.subplots()
+    limit = (15 + np.sqrt(15**2 + 4 * 197 * 68)) / (2 * 197)
+    for k, (label, path) in enumerate(
+        (
+            ("EM", result.trace.parameters),
+            ("one Newton step as M-step", result.lange.parameters),
+            ("Newton's method", result.newton),
+            ("Monte Carlo EM", [START, *(step.parameters for step in result.drawn.steps)]),
+        )
+    ):
+        off = np.abs(np.array(path[:16]) - limit)
+        seen = off > 1e-15
+        axes.semilogy(np.flatnonzero(seen), off[seen], "o-", color=COLORS[k], markersize=3.5, label=label)
+    quiet_axes(axes, "", "step", "distance of p from its limit")
+    quiet_legend(axes, loc="lower left")
+    return figure
+
+
+def draw_climb_of_p(result: Linkage) -> Any:
+    """Draw the log-likelihood and the steps of EM on it."""
+    figure = new_figure(6.4, 3.4)
+    axes = figure.subplots()
+    model, grid = LinkageModel(COUNTS), np.linspace(0.42, 0.78, 200)
+    error = float(result.errors["observed information"].errors[0])
+    last = result.trace.last
+    axes.axvspan(last - 2 * error, last + 2 * error, color=COLORS[0], alpha=0.12, linewidth=0)
+    axes.plot(grid, [model.log_likelihood(p) for p in grid], color=INK, linewidth=1.4)
+    steps = result.trace.parameters[:3]
+    axes.plot(steps, [model.log_likelihood(p) for p in steps], "o", color=COLORS[1], markersize=5)
+    for i, p in enumerate(steps):
+        axes.annotate(
+            str(i), (p, model.log_likelihood(p)), (0, 7), textcoords="offset points", ha="center", fontsize=8
+        )
+    quiet_axes(axes, "", "p", "log-likelihood (nats)")
+    return figure
