@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from segment.data import open_samples
     from segment.digits import cluster_digits
     from segment.mixture import (
+        BayesianGaussianMixture,
         BernoulliMixture,
         EMResult,
         GaussianMixture,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 # Public name -> the room that defines it.
 _HOME = {
     "Background": "segment.video",
+    "BayesianGaussianMixture": "segment.mixture",
     "BernoulliMixture": "segment.mixture",
     "ConsensusClustering": "segment.consensus",
     "cluster_consensus": "segment.consensus",
@@ -61,6 +63,7 @@ _HOME = {
 
 __all__ = [
     "Background",
+    "BayesianGaussianMixture",
     "BernoulliMixture",
     "ConsensusClustering",
     "EMResult",

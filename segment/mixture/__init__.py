@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from segment.em.model import Model
     from segment.em.result import EMResult, Repair
     from segment.em.stopping import SmallChange, SmallGain
+    from segment.mixture.estimators.bayesian import BayesianGaussianMixture
     from segment.mixture.estimators.bernoulli import BernoulliMixture
     from segment.mixture.estimators.gaussian import GaussianMixture
     from segment.mixture.estimators.poisson import PoissonMixture
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from segment.mixture.selection import aic, bic, icl
 
 _HOME = {
+    "BayesianGaussianMixture": "segment.mixture.estimators.bayesian",
     "BernoulliMixture": "segment.mixture.estimators.bernoulli",
     "PoissonMixture": "segment.mixture.estimators.poisson",
     "EMResult": "segment.em.result",
@@ -58,6 +60,7 @@ _HOME = {
 }
 
 __all__ = [
+    "BayesianGaussianMixture",
     "BernoulliMixture",
     "EMResult",
     "Gaussian",

@@ -43,7 +43,8 @@ class MixtureModel(Model[Any]):
     def expect(self, parameters: Any) -> Expectation:
         """Return the objective and the statistics of all samples."""
         statistics = accumulate(self.source, parameters, family=self.family, n_jobs=self.n_jobs)
-        return Expectation(statistics.log_likelihood, statistics)
+        objective = statistics.log_likelihood - self.family.penalty(parameters)
+        return Expectation(objective, statistics)
 
     def maximize(self, statistics: Any, parameters: Any) -> Any:
         """Return the family's M-step."""

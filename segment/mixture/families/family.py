@@ -123,6 +123,10 @@ class Family(ABC, Generic[P, S]):
         """Return what ends a run: without a monotone objective, a small change either way."""
         return SmallGain(tol, max_iter) if self.is_monotone else SmallChange(tol, max_iter)
 
+    def penalty(self, parameters: P) -> float:
+        """Return what the objective of all samples loses, whatever the samples: divergences from priors."""
+        return 0.0
+
     def rounding(self, n_features: int, dtype: np.dtype) -> float:
         """Return the share of the objective that rounding may take away."""
         return 1e-11

@@ -8,15 +8,18 @@ from segment.mixture.families.bernoulli import Bernoulli
 from segment.mixture.families.family import Family, MixtureParameters
 from segment.mixture.families.gaussian.family import Gaussian
 from segment.mixture.families.poisson import Poisson
+from segment.mixture.families.variational.family import Bayesian
 
 FAMILIES: dict[str, type[Family[Any, Any]]] = {
-    family.name: family for family in (Gaussian, Bernoulli, Poisson)
+    family.name: family for family in (Gaussian, Bernoulli, Poisson, Bayesian)
 }
 
 
 def family_of(parameters: MixtureParameters) -> Family[Any, Any]:
     """Return the family of given parameters, without regularization."""
-    for family in FAMILIES.values():
-        if isinstance(parameters, family.parameters):
-            return family.plain(parameters)
+    known = {family.parameters: family for family in FAMILIES.values()}
+    # The class itself before those that it is derived from.
+    for kind in type(parameters).__mro__:
+        if kind in known:
+            return known[kind].plain(parameters)
     raise TypeError(f"no family has parameters of type {type(parameters).__name__}")
