@@ -9,6 +9,7 @@ from segment.digits.settings import N_FEATURES, REFINEMENTS, SPLITS
 from segment.lab import EXPERIMENTS
 from segment.mixture.families.gaussian.covariance import COVARIANCE_TYPES
 from segment.mixture.merging import MERGE_METHODS
+from segment.mixture.selection import CRITERIA
 from segment.photo.colors import COLOR_SPACES
 from segment.photo.outputs import METHODS
 from segment.photo.regions.segmentation import DETAILS
@@ -25,6 +26,8 @@ SOURCES = {
     "digits covariance_type": COVARIANCE_TYPES,
     "digits merge": MERGE_METHODS,
     "digits refine": REFINEMENTS,
+    "table covariance_type": COVARIANCE_TYPES,
+    "table criterion": CRITERIA,
     "lab names": ("list", "all", *EXPERIMENTS),
     "datasets fetch name": DATASETS,
     "datasets verify name": DATASETS,

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "segment"
 
 # Each room may import the rooms before it; two of one level never import each other. Leaf rooms serve all but
 # the kernels, and import only leaf rooms.
-APPLICATIONS = {"photo", "digits", "video"}
+APPLICATIONS = {"table", "photo", "digits", "video"}
 LEVELS = [
     {"kernels"},
     {"em", "data"},

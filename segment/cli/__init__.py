@@ -15,6 +15,7 @@ COMMANDS = {
     "digits": ("segment.cli.digits:digits", "Cluster handwritten digits without seeing a label."),
     "digits-predict": ("segment.cli.digits:predict", "Label new digits with a model that digits has saved."),
     "video": ("segment.cli.video:video", "Tell what stays in a clip and what moves."),
+    "table": ("segment.cli.table:table", "Cluster the rows of tables of any size."),
     "lab": ("segment.cli.lab:lab", "Reproduce classic experiments on EM: figures, tables, checks."),
     "report": ("segment.cli.report:report", "Write a report on EM: one page, every figure and table."),
     "datasets": ("segment.cli.datasets:datasets", "List, fetch and verify data sets."),

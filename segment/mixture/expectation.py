@@ -5,7 +5,7 @@ This is the map of the map-reduce. Blocks depend on the shape of the data only, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -299,6 +299,45 @@ def _block_entropy(prepared: Prepared[Any], block: Block) -> float:
     shares = _posterior(prepared, block.X).shares
     logarithms = np.log(np.where(shares > 0, shares, 1.0))
     return float(-block.sample_weight @ np.einsum("ik,ik->i", shares, logarithms))
+
+
+@dataclass(frozen=True, eq=False)
+class Criteria:
+    """Looks at a block under several mixtures, so that one pass over the samples serves them all.
+
+    Attributes
+    ----------
+    passes : tuple of Pass
+    """
+
+    passes: tuple[Pass, ...]
+
+    def __call__(self, block: Block) -> np.ndarray:
+        """Return log-likelihood and entropy under each mixture, (n_mixtures, 2)."""
+        return np.array([each(block) for each in self.passes])
+
+
+def criteria(source: Source, mixtures: Sequence[Any], *, n_jobs: int | None = None) -> np.ndarray:
+    """Return log-likelihood and entropy of the samples under several mixtures, in one pass.
+
+    Parameters
+    ----------
+    source : Source
+    mixtures : sequence of parameters
+    n_jobs : int, optional
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    (n_mixtures, 2) float64 ndarray
+        In nats.
+    """
+    passes = tuple(_pass(source, parameters, _block_criteria) for parameters in mixtures)
+    return source.reduce(Criteria(passes), rows=min(each.rows for each in passes), n_jobs=n_jobs)
+
+
+def _block_criteria(prepared: Prepared[Any], block: Block) -> tuple[float, float]:
+    return _block_log_likelihood(prepared, block), _block_entropy(prepared, block)
 
 
 @dataclass(frozen=True, eq=False)

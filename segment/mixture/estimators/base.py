@@ -255,6 +255,23 @@ class MixtureEstimator(SavedMixture):
         if self.verbose:
             print(text + (details if self.verbose > 1 else ""))
 
+    def adopt(self, result: EMResult[Any], source: Source) -> Self:
+        """Take over a fit that was made by the functions of the library.
+
+        Parameters
+        ----------
+        result : EMResult
+        source : Source
+            What was fitted.
+
+        Returns
+        -------
+        self
+        """
+        self._note_features(source)
+        self._keep(result, source.dtype)
+        return self
+
     def _keep(self, result: EMResult[Any], dtype: np.dtype) -> None:
         self._set(result.parameters, dtype)
         self.converged_ = result.converged

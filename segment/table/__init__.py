@@ -1,0 +1,1 @@
+"""Rows and columns, of any size: read, fit, describe, write."""
