@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,6 +80,32 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         # A read-only file system refuses even to remove what is not there.
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path for a folder beside `path`, which it becomes on success, as in `atomic_path`."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem[:40]}.{os.urandom(4).hex()}{path.suffix}")
+    former = temporary.with_name(f"{temporary.name}.former")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if path.exists():
+            os.replace(path, former)
+        os.replace(temporary, path)
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"{path}: cannot be written ({reason}); choose a folder you may write to, with space left"
+        ) from error
+    finally:
+        if former.exists() and not path.exists():
+            os.replace(former, path)
+        for leftover in (temporary, former):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -123,7 +123,7 @@ PHOTO_FILES = {
     ),
     "bomb.tif": (
         tiff(DEEP, photometric="rgb").replace(struct.pack("<H", 64), struct.pack("<H", 65000)),
-        "declares|cannot read",
+        "cut off|cannot read",
     ),
     "no_pixels.png": (png(0, 5), "damaged"),
     "filter.png": (png(64, 64, (b"\t" + bytes(384)) * 64, 16), "unknown row filter.*another copy"),

@@ -14,6 +14,7 @@ from segment.photo.colors import COLOR_SPACES
 from segment.photo.outputs import METHODS
 from segment.photo.regions.segmentation import DETAILS
 from segment.photo.smooth import SMOOTHINGS
+from segment.photo.tiles.photo import BAD_TILES
 
 SOURCES = {
     "photo method": METHODS,
@@ -21,6 +22,7 @@ SOURCES = {
     "photo color_space": COLOR_SPACES,
     "photo smooth": SMOOTHINGS,
     "photo detail": DETAILS,
+    "photo bad_tiles": BAD_TILES,
     "digits split": SPLITS,
     "digits features": N_FEATURES,
     "digits covariance_type": COVARIANCE_TYPES,

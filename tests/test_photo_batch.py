@@ -105,7 +105,7 @@ def test_outputs_in_an_input_folder_are_no_photos(run):
 
 def test_an_interrupted_folder_is_continued(run, monkeypatch):
     make("album/a.png", "album/b.png", "album/c.png")
-    original = OUTPUTS["overlay"].write
+    original = OUTPUTS["overlay"].writer("colors")
 
     def interrupt(segmentation, stem):
         if stem.name == "b":

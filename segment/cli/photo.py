@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +17,21 @@ from segment.cli.common import (
     is_given,
     live_line,
     output_option,
-    print_json,
     progress,
     reports_errors,
-    say,
     say_error,
-    say_warning,
     shared_options,
     spelled_option,
 )
-from segment.errors import ConvergenceWarning, OutputError, SegmentError, heed_only_own_warnings
-from segment.output import to_plain, write_json
-from segment.photo.outputs import DEFAULT, METHODS, OUTPUTS, SIDECAR, parse_kinds
+from segment.cli.photo_run import Plan, announce_compilation, run_job
+from segment.cli.photo_tiles import SmoothChoice, tile_options, tiled_plan, whole_kinds
+from segment.errors import SegmentError
+from segment.output import to_plain
+from segment.photo.outputs import DEFAULT, METHODS, OUTPUTS, SIDECAR, TILED, kinds_of
 
 if TYPE_CHECKING:
-    from segment.photo.batch import Job
-    from segment.photo.outputs.sidecar import Sidecar
     from segment.photo.segmentation import Segmentation
+    from segment.stopwatch import Stopwatch
 
 # Typed again beside the code that defines them, which would take long to import: a test compares them.
 COVARIANCES = ("full", "diag", "tied", "spherical")
@@ -48,31 +43,6 @@ COLOR_OPTIONS = (*FITTING, "smooth", "model_path")
 REGION_OPTIONS = ("n_regions", "scale", "detail")
 
 
-# So many colors are told of in the line about a photo.
-TOLD_COLORS = 12
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to do with every photo: how to segment it, what to write, what to say.
-
-    `options` are those that the outputs depend on; `inputs` tells apart the files that are read.
-    """
-
-    segment: Callable[[Any], Segmentation]
-    options: dict[str, Any]
-    kinds: tuple[str, ...]
-    step: Callable[[str], None]
-    inputs: set[tuple[int, int]]
-    output: Path
-    force: bool
-    skip_existing: bool
-    allow_large: bool
-    as_json: bool
-    quiet: bool
-    verbose: bool
-
-
 def _output_help() -> str:
     """Say which outputs there are, from their table."""
     groups = (METHODS, *((method,) for method in METHODS))
@@ -80,7 +50,8 @@ def _output_help() -> str:
         ", ".join(name for name, output in OUTPUTS.items() if output.methods == group) for group in groups
     )
     also = "; ".join(f"of {method} also {some}" for method, some in zip(METHODS, own, strict=True))
-    return f"Outputs: {common}, {SIDECAR}; {also}."
+    tiled = ", ".join(kinds_of(TILED))
+    return f"Outputs: {common}, {SIDECAR}; {also}. Of photos that are read by tiles: {tiled}."
 
 
 @click.command()
@@ -120,10 +91,11 @@ def _output_help() -> str:
 )
 @click.option(
     "--smooth",
-    type=click.Choice(SMOOTHINGS, case_sensitive=False),
+    type=SmoothChoice(SMOOTHINGS, case_sensitive=False),
     default="light",
     show_default=True,
-    help="How much neighboring pixels decide a pixel's label: not at all, light or strong.",
+    help="How much neighboring pixels decide a pixel's label: not at all, light or strong (windows grow with "
+    "the photo), or within a radius in pixels, as 3px. Above 200 megapixels the default is none.",
 )
 @click.option(
     "--save",
@@ -166,7 +138,12 @@ def _output_help() -> str:
     help="Apply a model that --save model wrote, instead of fitting one.",
 )
 @click.option("--recursive", is_flag=True, help="Look into folders within folders.")
-@click.option("--allow-large", is_flag=True, help="Read photos of more than 200 megapixels.")
+@click.option(
+    "--allow-large",
+    is_flag=True,
+    help="Read photos of more than 200 megapixels also from files without tiles (JPEG, PNG) and for regions.",
+)
+@tile_options
 @click.option(
     "--skip-existing",
     is_flag=True,
@@ -182,6 +159,10 @@ def photo(ctx: click.Context, **options: Any) -> None:
     INPUT is a file (JPEG, PNG, WebP, BMP, GIF, TIFF), a folder, a quoted glob, - for standard input, or
     skimage:NAME for a photo bundled with scikit-image (astronaut, cat, coffee, rocket, ...). Outputs keep the
     folders below the one that all inputs share. No input is ever replaced.
+
+    Photos of more than 200 megapixels, zarr and .npy are read by tiles, in little memory, and so is every
+    photo with --memory, --level, --mask, --bands, --nodata or --bad-tiles. Labels are those of the whole
+    photo; outputs are a label map (BigTIFF, OME-Zarr), a table of areas, an overview and a palette.
     """
     from segment.photo.batch import files_of, plan_jobs
     from segment.photo.inputs import find_inputs
@@ -192,7 +173,9 @@ def photo(ctx: click.Context, **options: Any) -> None:
     also_read = [options["model_path"]] if options["model_path"] else []
     read = files_of([*(item.source for item in inputs), *map(str, also_read)])
     plan = _plan(ctx, options, method, kinds, read)
-    jobs, conflicts = plan_jobs(inputs, plan.output, plan.kinds, also_read)
+    large = tiled_plan(ctx, options, method, plan, [item.source for item in inputs])
+    all_kinds = tuple(dict.fromkeys([*plan.kinds, *(large.plan.kinds if large.sources else ())]))
+    jobs, conflicts = plan_jobs(inputs, plan.output, all_kinds, also_read)
     for problem in [*problems, *conflicts]:
         say_error(problem)
     failed = len(problems) + len(conflicts)
@@ -201,7 +184,7 @@ def photo(ctx: click.Context, **options: Any) -> None:
         load_in_background()
     for job in progress(jobs, "photos", quiet=plan.quiet or len(jobs) < 2):
         try:
-            _run(job, plan)
+            run_job(job, large.plan if job.source in large.sources else plan)
         except SegmentError as error:
             # In a batch, an error of the fit must say whose it is.
             named = job.source in str(error)
@@ -223,10 +206,10 @@ def _method_and_kinds(ctx: click.Context, options: dict[str, Any]) -> tuple[str,
         why = "" if options["method"] or not implied else f", which {spelled_option(ctx, implied[0])} implies"
         raise click.UsageError(f"{spelled_option(ctx, wrong[0])} does not go with --method {method}{why}")
     try:
-        kinds = parse_kinds(options["kinds"], method)
+        kinds = whole_kinds(options["kinds"], method)
     except SegmentError as error:
         raise click.BadParameter(str(error), param_hint="--save") from error
-    if options["skip_existing"] and SIDECAR not in kinds:
+    if options["skip_existing"] and kinds and SIDECAR not in kinds:
         raise click.UsageError(f"--skip-existing needs what {SIDECAR} says: add it to --save")
     return method, kinds
 
@@ -248,8 +231,17 @@ def _plan(
 
     segment, asked = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options, show)
     asked = to_plain({"method": method, **asked, "seed": options["seed"]})
-    told = ("output", "force", "skip_existing", "allow_large", "as_json", "quiet", "verbose")
-    return Plan(segment, asked, kinds, show, read, **{name: options[name] for name in told})
+    told = ("output", "force", "skip_existing", "as_json", "quiet", "verbose")
+
+    def read_and_segment(source: str, watch: Stopwatch) -> Segmentation:
+        from segment.photo.read import read_photo
+
+        with watch.step("read"):
+            photo = read_photo(source, allow_large=options["allow_large"])
+        announce_compilation(quiet)
+        return segment(photo)
+
+    return Plan(read_and_segment, asked, kinds, show, read, **{name: options[name] for name in told})
 
 
 def _by_colors(
@@ -302,95 +294,3 @@ def _by_regions(
         return segment_regions(photo, **cut, random_state=options["seed"], n_jobs=options["jobs"])
 
     return segment, cut
-
-
-def _run(job: Job, plan: Plan) -> None:
-    """Read, segment and write one photo, or leave it as it is; tell of it."""
-    from segment.photo.outputs.files import existing_outputs, has_outputs
-    from segment.photo.outputs.sidecar import read_sidecar, sidecar_path
-
-    earlier = read_sidecar(sidecar_path(job.stem))
-    is_same = earlier is not None and plan.skip_existing and job.is_done(earlier, plan.options)
-    if earlier is not None and is_same and has_outputs(earlier, job.stem, plan.kinds):
-        if not plan.quiet:
-            say(f"{job.source}: done already")
-        return
-    existing = existing_outputs(job.stem, plan.kinds)
-    if existing and not plan.force and not is_same:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        skipping = "; they are of another content or other options" if plan.skip_existing else ""
-        raise OutputError(
-            f"{existing[0]}{more}: exists already{skipping}; allow overwriting with --force, or choose "
-            "another folder with -o"
-        )
-    _segment(job, plan, earlier)
-
-
-def _segment(job: Job, plan: Plan, earlier: Sidecar | None) -> None:
-    """Read, segment and write one photo; tell of it."""
-    from segment.photo.batch import tidy
-    from segment.photo.outputs.files import write_outputs
-    from segment.photo.outputs.sidecar import sidecar_path, summarize
-    from segment.photo.read import read_photo
-    from segment.stopwatch import Stopwatch
-
-    watch = Stopwatch(plan.step)
-    try:
-        with watch.step("total"), warnings.catch_warnings(record=True) as caught:
-            heed_only_own_warnings()
-            with watch.step("read"):
-                photo = read_photo(job.source, allow_large=plan.allow_large)
-            _announce_compilation(plan.quiet)
-            segmentation = plan.segment(photo)
-            with watch.step("write"):
-                paths = write_outputs(segmentation, job.stem, plan.kinds)
-    finally:
-        plan.step("")
-    for warning in caught:
-        say_warning(f"{job.source}: {warning.message}")
-    paths += tidy(job, plan.kinds, paths, earlier, plan.options, photo.sha256, plan.inputs)
-    facts = summarize(
-        segmentation,
-        options=plan.options,
-        seconds=watch.seconds,
-        outputs=[*paths, *([sidecar_path(job.stem)] if SIDECAR in plan.kinds else [])],
-        warnings=[str(w.message) for w in caught if not issubclass(w.category, ConvergenceWarning)],
-    )
-    if SIDECAR in plan.kinds:
-        write_json(sidecar_path(job.stem), facts)
-    if plan.as_json:
-        print_json(facts)
-    if not plan.quiet:
-        _tell(segmentation, facts, plan)
-
-
-@functools.cache
-def _announce_compilation(quiet: bool) -> None:
-    """Say, once, that kernels are being compiled, if they are."""
-    from segment.photo.warm import compilation_notice
-
-    notice = compilation_notice()
-    if notice and not quiet:
-        say(notice)
-
-
-def _tell(segmentation: Segmentation, facts: dict[str, Any], plan: Plan) -> None:
-    """Say in a line what was found, and in detail if asked."""
-    colors = [
-        "#{:02x}{:02x}{:02x}".format(*color) + f" {share:.1%}"
-        for color, share in zip(segmentation.palette.tolist(), segmentation.shares, strict=True)
-    ]
-    more = f", and {len(colors) - TOLD_COLORS} more" if len(colors) > TOLD_COLORS else ""
-    palette = f": {', '.join(colors[:TOLD_COLORS])}{more}" if "palette" in plan.kinds else ""
-    say(
-        f"{facts['input']}: {facts['width']} x {facts['height']}, {segmentation.found()}, "
-        f"{facts['seconds']['total']:.2f} s, {len(facts['outputs'])} files in {plan.output}"
-        f"{palette}"
-    )
-    if not plan.verbose:
-        return
-    say(f"  {segmentation.how()}")
-    say("  " + ", ".join(f"{name} {value}" for name, value in facts["reader"].items()))
-    say("  " + ", ".join(f"{name} {value:.2f} s" for name, value in facts["seconds"].items()))
-    for text in [*colors, *facts["warnings"], *facts["outputs"]]:
-        say(f"  {text}")

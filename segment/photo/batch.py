@@ -12,7 +12,7 @@ from typing import Any
 from segment.errors import OutputError
 from segment.photo.inputs import Input
 from segment.photo.outputs import endings_of
-from segment.photo.outputs.files import existing_outputs
+from segment.photo.outputs.files import existing_outputs, remove
 from segment.photo.outputs.naming import at
 from segment.photo.outputs.sidecar import Sidecar, sidecar_path
 from segment.photo.read import BUNDLED, STDIN, bundled_path
@@ -41,12 +41,22 @@ class Job:
 
 
 def content_hash(path: str | os.PathLike[str]) -> str | None:
-    """Return the SHA-256 of a file; None if it cannot be read."""
+    """Return the SHA-256 of a file, or of a folder's names, sizes and times; None if it cannot be read."""
     try:
+        if os.path.isdir(path):
+            return _folder_hash(Path(path))
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, ValueError):
         return None
+
+
+def _folder_hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        status = path.stat()
+        digest.update(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def plan_jobs(
@@ -157,5 +167,5 @@ def tidy(
     is_same_run = earlier is not None and (earlier.sha256, earlier.options) == (sha256, options)
     for path in stale if is_same_run else stale | others:
         if not is_among(path, inputs):
-            path.unlink(missing_ok=True)
+            remove(path)
     return sorted(others - new) if is_same_run else []

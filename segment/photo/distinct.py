@@ -18,6 +18,9 @@ _BLOCK = 1 << 19
 # Below this number of pixels sorting them is faster than filling pages of a large table.
 _FEW_PIXELS = 1 << 20
 
+# More pixels than this, all of one color, would overflow a count of 32 bits.
+MOST_32 = 2**31 - 1
+
 
 class DistinctColors(Protocol):
     """Distinct rows of a photo's pixels.
@@ -64,7 +67,7 @@ class _Counted:
         self._pixels = pixels
         self._mask = None if weights is None else weights > 0
         rows = pixels.reshape(-1, 3)
-        table = np.zeros(colors.TABLE_SIZE, dtype=np.int32)
+        table = np.zeros(colors.TABLE_SIZE, dtype=np.int32 if len(rows) <= MOST_32 else np.int64)
         if self._mask is None:
             colors.count_colors(rows, table)
         else:

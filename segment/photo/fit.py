@@ -65,7 +65,7 @@ def segment_photo(
         Number of color clusters; "auto" takes the smallest ICL of 1 .. 12.
     covariance_type : {"full", "diag", "tied", "spherical"}
     color_space : {"lab", "luv", "oklab", "rgb", "linear"}
-    smooth : {"none", "light", "strong"}
+    smooth : {"none", "light", "strong"}, or a radius like "3px"
         How much neighboring pixels decide a pixel's label (see `segment.photo.smooth`).
     sample_weight : (M, N) array, optional
         Weights of the pixels, on top of alpha; pixels of weight 0 get label -1.
@@ -107,23 +107,69 @@ def segment_photo(
         distinct = distinct_colors(photo)
         samples = Samples.of(to_features(distinct.values, color_space, n_jobs=n_jobs), distinct.weights)
     with watch.step("fit"):
-        selection = None
-        family = Gaussian.of(samples, covariance_type, relative_reg=relative_reg)
-        if n_components == AUTO:
-            n_components, selection = select_n_components(
-                samples,
-                covariance_type=covariance_type,
-                relative_reg=relative_reg,
-                random_state=random_state,
-                n_jobs=n_jobs,
-            )
-        n_components = checked_count(n_components, samples.n_samples)
-        check_memory(n_components, photo.n_pixels, smooth)
-        result = _fit(samples, family, n_components, n_init, random_state, n_jobs)
-    result = _ordered(result, color_space)
+        result, selection = fit_colors(
+            samples,
+            color_space,
+            n_components=n_components,
+            covariance_type=covariance_type,
+            n_init=n_init,
+            relative_reg=relative_reg,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            check=lambda n: check_memory(n, photo.n_pixels, smooth),
+        )
     model = PhotoModel(result.parameters, color_space)
     fields = {"result": result, "selection": selection, "log_likelihood": result.log_likelihood}
     return _label(photo, model, distinct, samples, smooth, fields, watch, n_jobs)
+
+
+def fit_colors(
+    samples: Any,
+    color_space: str,
+    *,
+    n_components: int | str = AUTO,
+    covariance_type: str = "full",
+    n_init: int | None = None,
+    relative_reg: float = RELATIVE_REG,
+    choosing: Samples | None = None,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    check: Callable[[int], None] = lambda n_components: None,
+) -> tuple[EMResult[Parameters], dict[int, float] | None]:
+    """Fit a mixture to colors, its components ordered from dark to light.
+
+    Parameters
+    ----------
+    samples : Samples, or a Source that can draw a subsample
+    color_space : str
+        That of the samples.
+    n_components, covariance_type, n_init, relative_reg, random_state, n_jobs
+        As in `segment_photo`.
+    choosing : Samples, optional
+        What the number of components is chosen on, instead of all samples.
+    check : callable
+        Called with the number of components before it is fitted.
+
+    Returns
+    -------
+    result : EMResult
+    selection : dict of int to float, or None
+        ICL by number of components, where that was chosen.
+    """
+    selection = None
+    family = Gaussian.of(samples, covariance_type, relative_reg=relative_reg)
+    if n_components == AUTO:
+        n_components, selection = select_n_components(
+            samples if choosing is None else choosing,
+            covariance_type=covariance_type,
+            relative_reg=relative_reg,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+    n_components = checked_count(n_components, samples.n_samples)
+    check(n_components)
+    result = _fit(samples, family, n_components, n_init, random_state, n_jobs)
+    return _ordered(result, color_space), selection
 
 
 def _fit(
@@ -181,12 +227,7 @@ def apply_model(
     """
     photo = as_photo(image)
     smoothing_of(smooth)
-    n_bands, n_features = photo.pixels.shape[2], model.parameters.n_features
-    if n_bands != n_features or photo.is_color != (model.color_space != BANDS):
-        raise ModelError(
-            f"the model is of {n_features} {_kind(model.color_space != BANDS)}, {photo.source} has {n_bands} "
-            f"{_kind(photo.is_color)}; give a model that was fitted to photos of the same kind"
-        )
+    check_kind(model, photo.source, photo.pixels.shape[2], photo.is_color)
     watch = Stopwatch(step)
     with watch.step("count"):
         distinct = distinct_colors(photo)
@@ -214,7 +255,7 @@ def _label(
     with watch.step("label"):
         palette, shares = palette_of(photo.display, label_map, parameters.n_components, n_jobs=n_jobs)
         if photo.is_color:
-            _fill_unused(palette, shares, distinct, samples, parameters)
+            fill_unused(palette, shares, distinct.values, samples, parameters)
     return PhotoSegmentation(
         photo,
         label_map,
@@ -228,17 +269,23 @@ def _label(
     )
 
 
-def _fill_unused(
-    palette: np.ndarray,
-    shares: np.ndarray,
-    distinct: DistinctColors,
-    samples: Samples,
-    parameters: Parameters,
+def fill_unused(
+    palette: np.ndarray, shares: np.ndarray, values: np.ndarray, samples: Samples, parameters: Parameters
 ) -> None:
     """Give a label of no pixel the color that lies nearest its mean."""
     for k in np.flatnonzero(shares == 0):
         nearest = np.square(samples.X - parameters.means[k]).sum(axis=1).argmin()
-        palette[k] = to_uint8(distinct.values[nearest])
+        palette[k] = to_uint8(values[nearest])
+
+
+def check_kind(model: PhotoModel, source: str, n_bands: int, is_color: bool) -> None:
+    """Refuse a model of pixels of another kind with a `ModelError`."""
+    n_features = model.parameters.n_features
+    if n_bands != n_features or is_color != (model.color_space != BANDS):
+        raise ModelError(
+            f"the model is of {n_features} {_kind(model.color_space != BANDS)}, {source} has {n_bands} "
+            f"{_kind(is_color)}; give a model that was fitted to photos of the same kind"
+        )
 
 
 def _kind(is_color: bool) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from segment.errors import ImageError
 from segment.photo.outputs.sidecar import read_sidecar
 from segment.photo.read import BUNDLED, STDIN, SUFFIXES
+from segment.photo.tiles.zarr import recognizes as is_zarr
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def find_inputs(texts: Iterable[str], *, recursive: bool = False) -> tuple[list[
     Parameters
     ----------
     texts : iterable of str
-        Files, folders (their photos, sorted by name), globs, "-", or names like "skimage:cat". What an
-        earlier run wrote into a folder, by its sidecars, is not taken for a photo.
+        Files, zarr folders, other folders (their photos, sorted by name), globs, "-", or names like
+        "skimage:cat". What an earlier run wrote into a folder, by its sidecars, is not taken for a photo.
     recursive : bool
         Look into folders within folders.
     """
@@ -74,7 +75,7 @@ def _absolute(path: str) -> str:
 def _root(text: str) -> str:
     """Return the folder below which a text means photos."""
     path = _absolute(text)
-    if os.path.isdir(path):
+    if os.path.isdir(path) and not is_zarr(Path(path)):
         return path
     while glob.has_magic(path) and not os.path.exists(path):
         path = os.path.dirname(path)
@@ -84,7 +85,7 @@ def _root(text: str) -> str:
 
 
 def _sources(text: str, recursive: bool) -> list[str]:
-    if _is_special(text):
+    if _is_special(text) or is_zarr(Path(text)):
         return [text]
     if os.path.isdir(text):
         paths = Path(text).rglob("*") if recursive else Path(text).iterdir()

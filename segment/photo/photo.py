@@ -11,7 +11,7 @@ import numpy as np
 from segment.errors import ImageError
 
 # Bands that are no colors are shown between these percentiles.
-_SHOWN = (2.0, 98.0)
+SHOWN = (2.0, 98.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class Photo:
         if self.is_color:
             return _read_only(to_uint8(self.pixels))
         bands = self.pixels[:, :, [0, 0, 0] if self.pixels.shape[2] < 3 else [0, 1, 2]]
-        low, high = np.percentile(bands[:: max(1, bands.shape[0] // 1000)], _SHOWN, axis=(0, 1))
+        low, high = np.percentile(bands[:: max(1, bands.shape[0] // 1000)], SHOWN, axis=(0, 1))
         spread = np.where(high > low, high - low, 1.0)
         return _read_only(to_uint8(np.clip((bands - low) / spread, 0.0, 1.0).astype(np.float32)))
 

@@ -133,7 +133,7 @@ def _decode(
         check_size(*image.size)
         reader = {"format": image.format or "unknown"}
         profile = image.info.get("icc_profile")
-        if png16_channels(data) > 1 and (profile is None or _is_srgb(profile)):
+        if png16_channels(data) > 1 and (profile is None or is_srgb(profile)):
             array, has_alpha = read_png16(data, source)
             orientation = image.getexif().get(_ORIENTATION, _AS_IT_IS)
             array = _oriented(array, orientation)
@@ -167,7 +167,7 @@ def _from_tiff(tiff: Tiff, source: str) -> tuple[np.ndarray, np.ndarray | None, 
         return _bands(array, source), None, False, reader | {"bands": array.shape[2]}
     with _naming(source):
         array = checked_colors(array)
-    if tiff.profile is None or _is_srgb(tiff.profile):
+    if tiff.profile is None or is_srgb(tiff.profile):
         return *_split(array, tiff.alpha), True, reader | {"profile": _described(tiff.profile)}
     # Profiles are applied to 8 bits, as to 16-bit PNG.
     from PIL import Image
@@ -175,7 +175,7 @@ def _from_tiff(tiff: Tiff, source: str) -> tuple[np.ndarray, np.ndarray | None, 
     colors, alpha = _split(array, tiff.alpha)
     gray = tiff.array.shape[2] == 1 + tiff.alpha
     image = Image.fromarray(to_uint8(np.ascontiguousarray(colors[:, :, 0]) if gray else colors))
-    converted, reader["profile"] = _to_srgb(image, tiff.profile, "RGB")
+    converted, reader["profile"] = to_srgb(image, tiff.profile, "RGB")
     return np.asarray(converted), alpha, True, reader | {"depth": 8}
 
 
@@ -207,15 +207,15 @@ def _from_pillow(
         key = image.info.get("transparency")
         return *_split(gray if key is None else with_key(gray, [key]), key is not None), True, reader
     has_alpha = image.has_transparency_data
-    image, reader["profile"] = _to_srgb(image, profile, "RGBA" if has_alpha else "RGB")
+    image, reader["profile"] = to_srgb(image, profile, "RGBA" if has_alpha else "RGB")
     return *_split(np.asarray(image), has_alpha), True, reader
 
 
-def _to_srgb(image: Any, profile: bytes | None, mode: str) -> tuple[Any, str]:
+def to_srgb(image: Any, profile: bytes | None, mode: str) -> tuple[Any, str]:
     """Convert an image to sRGB in `mode` through its ICC profile, if it has one that is not sRGB itself."""
     from PIL import ImageCms
 
-    if profile is None or _is_srgb(profile):
+    if profile is None or is_srgb(profile):
         return image.convert(mode), _described(profile)
     source = image.convert(mode) if image.mode in ("P", "PA", "1", "LA") else image
     if source.mode == "L" and mode == "RGBA":
@@ -249,7 +249,8 @@ def _described(profile: bytes | None) -> str:
         return "damaged"
 
 
-def _is_srgb(profile: bytes) -> bool:
+def is_srgb(profile: bytes) -> bool:
+    """Tell whether an ICC profile is that of sRGB, by its name."""
     return "srgb" in _described(profile).lower()
 
 

@@ -45,6 +45,9 @@ class Segmentation:
         """Number of labels, those of no pixel included."""
         return len(self.palette)
 
+    def close(self) -> None:
+        """Let go of what it keeps open: nothing, but for photos that are read by tiles."""
+
     @property
     def warnings(self) -> list[str]:
         """What went less than well, in words."""

@@ -11,7 +11,9 @@ References
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,30 +47,56 @@ class Smoothing:
         Variance of the guide (colors in [0, 1]) below which a window is flat.
     speck : float
         Connected regions below this share of the area become part of their most similar neighbor.
+    in_pixels : bool
+        Radius and speck are in pixels of the photo at hand, whatever its size.
     """
 
     radius: float
     eps: float
     speck: float
+    in_pixels: bool = False
 
+    def least(self, n_labeled: float) -> float:
+        """Return the size in pixels from which a region stays."""
+        return self.speck if self.in_pixels else self.speck * n_labeled
+
+
+LIGHT = Smoothing(radius=8, eps=0.08**2, speck=0.001)
 
 SMOOTHINGS: dict[str, Smoothing | None] = {
     "none": None,
-    "light": Smoothing(radius=8, eps=0.08**2, speck=0.001),
+    "light": LIGHT,
     "strong": Smoothing(radius=16, eps=0.16**2, speck=0.005),
 }
 
 
+# A radius in pixels, and the largest of them: halos of twice as much are read around every cell.
+_PIXELS = re.compile(r"(\d+) ?px", re.IGNORECASE)
+MOST_PIXELS = 64
+
+# Specks, in squared radii, as "light" has them.
+_SPECK = 2.4
+
+# A radius in pixels is filtered cell by cell: what is found depends on no other cut.
+CELL_ROWS, CELL_COLUMNS = 256, 512
+
+
 def smoothing_of(name: str) -> Smoothing | None:
-    """Return the smoothing called `name`; None for "none".
+    """Return the smoothing called `name`, or of a radius like "3px"; None for "none".
 
     Raises
     ------
     DataError
         If there is none of that name.
     """
+    if (found := _PIXELS.fullmatch(name)) and 1 <= int(found[1]) <= MOST_PIXELS:
+        radius = int(found[1])
+        return Smoothing(radius, LIGHT.eps, _SPECK * radius**2, in_pixels=True)
     if name not in SMOOTHINGS:
-        raise DataError(f"smooth is {name!r}; allowed are {', '.join(SMOOTHINGS)}")
+        raise DataError(
+            f"smooth is {name!r}; allowed are {', '.join(SMOOTHINGS)}, and a radius in pixels from 1px to "
+            f"{MOST_PIXELS}px"
+        )
     return SMOOTHINGS[name]
 
 
@@ -88,7 +116,7 @@ def smooth_labels(
     model : PhotoModel
     label_map : (M, N) int32 ndarray
         Labels by color alone; those below 0 stay.
-    smooth : {"none", "light", "strong"}
+    smooth : {"none", "light", "strong"}, or a radius like "3px"
     n_jobs : int, optional
 
     Returns
@@ -98,45 +126,194 @@ def smooth_labels(
     smoothing = smoothing_of(smooth)
     if smoothing is None or model.parameters.n_components == 1:
         return label_map
-    filtered = filter_labels(photo, model, label_map, smoothing, n_jobs=n_jobs)
-    return merge_specks(filtered, photo.display, smoothing.speck)
+    if smoothing.in_pixels:
+        filtered = filter_in_pixels(photo, model, label_map, smoothing, n_jobs=n_jobs)
+    else:
+        filtered = filter_labels(photo, model, label_map, smoothing, n_jobs=n_jobs)
+    return merge_specks(filtered, photo.display, smoothing.speck, in_pixels=smoothing.in_pixels)
 
 
 def filter_labels(
     photo: Photo, model: PhotoModel, label_map: np.ndarray, smoothing: Smoothing, *, n_jobs: int | None = None
 ) -> np.ndarray:
     """Return the labels of the largest filtered responsibility."""
-    from segment.kernels.image.guided import label_rows
-
-    step = int(np.ceil(np.sqrt(photo.n_pixels / WORKING_PIXELS)))
-    offset = step // 2
-    grid = slice(min(offset, min(photo.shape) - 1), None, step)
-    pixels = photo.pixels[grid, grid]
-    features = to_features(pixels.reshape(-1, pixels.shape[2]), model.color_space, n_jobs=n_jobs)
-    maps = responsibilities(features, model.parameters, n_jobs=n_jobs)
-    maps[label_map[grid, grid].ravel() < 0] = 0.0
-    radius = smoothing.radius * np.sqrt(photo.n_pixels / STATED_PIXELS) / step
-    display = photo.display
-    coefficients = guided_coefficients(
-        display[grid, grid],
-        maps.reshape(*pixels.shape[:2], -1),
-        max(1, round(radius)),
-        smoothing.eps,
+    grid = Grid.of(photo.shape)
+    filter = grid.filter(
+        photo.pixels[grid.rows, grid.columns],
+        photo.display[grid.rows, grid.columns],
+        label_map[grid.rows, grid.columns] >= 0,
+        model,
+        smoothing,
         n_jobs=n_jobs,
     )
     out = label_map.copy()
-    places = [
-        grid_places(size, step, grid.start, points)
-        for size, points in zip(out.shape, pixels.shape[:2], strict=True)
-    ]
 
     def fill(block: tuple[int, int]) -> None:
         part = slice(*block)
-        rows, row_shares = (values[part] for values in places[0])
-        label_rows(display[part], coefficients, maps.shape[1], rows, row_shares, *places[1], out[part])
+        filter.label(photo.display[part], block[0], out[part])
 
     map_blocks(fill, block_ranges(len(out), _ROWS), n_jobs)
     return out
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The points of a photo at which a filter's coefficients are found.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Of the photo.
+    step, offset : int
+        Every `step`-th row and column from `offset` on.
+    """
+
+    shape: tuple[int, int]
+    step: int
+    offset: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> Grid:
+        """Return the grid for a photo of some shape: of about `WORKING_PIXELS` points at most."""
+        step = int(np.ceil(np.sqrt(shape[0] * shape[1] / WORKING_PIXELS)))
+        return cls(shape, step, min(step // 2, min(shape) - 1))
+
+    @property
+    def rows(self) -> slice:
+        """Rows of the points."""
+        return slice(self.offset, None, self.step)
+
+    columns = rows
+
+    def filter(
+        self,
+        pixels: np.ndarray,
+        display: np.ndarray,
+        counts: np.ndarray,
+        model: PhotoModel,
+        smoothing: Smoothing,
+        *,
+        n_jobs: int | None = None,
+    ) -> GridFilter:
+        """Find the coefficients at the points.
+
+        Parameters
+        ----------
+        pixels : (m, n, D) ndarray
+        display : (m, n, 3) uint8 ndarray
+        counts : (m, n) bool ndarray
+            Which of them have a label.
+        model : PhotoModel
+        smoothing : Smoothing
+        n_jobs : int, optional
+        """
+        features = to_features(pixels.reshape(-1, pixels.shape[2]), model.color_space, n_jobs=n_jobs)
+        maps = responsibilities(features, model.parameters, n_jobs=n_jobs)
+        maps[~counts.ravel()] = 0.0
+        radius = smoothing.radius * np.sqrt(self.shape[0] * self.shape[1] / STATED_PIXELS) / self.step
+        coefficients = guided_coefficients(
+            display,
+            maps.reshape(*pixels.shape[:2], -1),
+            max(1, round(radius)),
+            smoothing.eps,
+            n_jobs=n_jobs,
+        )
+        places = [
+            grid_places(size, self.step, self.offset, points)
+            for size, points in zip(self.shape, pixels.shape[:2], strict=True)
+        ]
+        return GridFilter(coefficients, maps.shape[1], places[0], places[1])
+
+
+class GridFilter(NamedTuple):
+    """Coefficients of the filter, and where each row and column of the photo lies between their points."""
+
+    coefficients: np.ndarray
+    n_maps: int
+    rows: tuple[np.ndarray, np.ndarray]
+    columns: tuple[np.ndarray, np.ndarray]
+
+    def label(self, display: np.ndarray, start: int, labels: np.ndarray) -> None:
+        """Write the labels of some rows, (h, N) int32, from row `start` on; those below 0 stay."""
+        from segment.kernels.image.guided import label_rows
+
+        rows, shares = (values[start : start + len(labels)] for values in self.rows)
+        label_rows(display, self.coefficients, self.n_maps, rows, shares, *self.columns, labels)
+
+
+def filter_in_pixels(
+    photo: Photo, model: PhotoModel, label_map: np.ndarray, smoothing: Smoothing, *, n_jobs: int | None = None
+) -> np.ndarray:
+    """Return the labels of the largest responsibility, filtered with a radius in pixels."""
+    out = np.empty_like(label_map)
+
+    def fill(rows: tuple[int, int]) -> None:
+        window, inner = with_halo(rows, len(out), smoothing)
+        filter_band(
+            photo.pixels[window],
+            photo.display[window],
+            label_map[window],
+            model,
+            smoothing,
+            inner,
+            out[slice(*rows)],
+        )
+
+    map_blocks(fill, block_ranges(len(out), CELL_ROWS), n_jobs)
+    return out
+
+
+def with_halo(cut: tuple[int, int], size: int, smoothing: Smoothing) -> tuple[slice, slice]:
+    """Return the rows (or columns) that a cell's filter needs, and the cell's own place within them.
+
+    Means are taken twice: of what is filtered, and of the coefficients.
+    """
+    halo = 2 * int(smoothing.radius)
+    start, stop = max(0, cut[0] - halo), min(size, cut[1] + halo)
+    return slice(start, stop), slice(cut[0] - start, cut[1] - start)
+
+
+def filter_band(
+    pixels: np.ndarray,
+    display: np.ndarray,
+    labels: np.ndarray,
+    model: PhotoModel,
+    smoothing: Smoothing,
+    rows: slice,
+    out: np.ndarray,
+) -> None:
+    """Filter `CELL_ROWS` rows of a photo, cell by cell.
+
+    Parameters
+    ----------
+    pixels, display, labels : (h, N, D), (h, N, 3) uint8, (h, N) int32 ndarray
+        The rows, with their halo.
+    model : PhotoModel
+    smoothing : Smoothing
+    rows : slice
+        Of these, the rows themselves.
+    out : (rows, N) int32 ndarray
+        Filled; labels below 0 stay.
+    """
+    from segment.kernels.image.guided import label_rows
+
+    width = out.shape[1]
+    for cut in block_ranges(width, CELL_COLUMNS):
+        window, inner = with_halo(cut, width, smoothing)
+        part = pixels[:, window]
+        features = to_features(part.reshape(-1, part.shape[2]), model.color_space, n_jobs=1)
+        maps = responsibilities(features, model.parameters, n_jobs=1)
+        maps[labels[:, window].ravel() < 0] = 0.0
+        shown = np.ascontiguousarray(display[:, window])
+        coefficients = guided_coefficients(
+            shown, maps.reshape(*part.shape[:2], -1), int(smoothing.radius), smoothing.eps, n_jobs=1
+        )
+        found = np.ascontiguousarray(labels[rows, slice(*cut)])
+        places = [np.arange(s.start, s.stop) for s in (rows, inner)]
+        shares = [np.zeros(len(place), dtype=np.float32) for place in places]
+        guide = np.ascontiguousarray(shown[rows, inner])
+        label_rows(guide, coefficients, maps.shape[1], places[0], shares[0], places[1], shares[1], found)
+        out[:, slice(*cut)] = found
 
 
 def grid_places(size: int, step: int, offset: int, n_points: int) -> tuple[np.ndarray, np.ndarray]:

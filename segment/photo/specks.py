@@ -7,16 +7,20 @@ import numpy as np
 from segment.photo.colors import to_features
 
 
-def merge_specks(label_map: np.ndarray, colors: np.ndarray, share: float) -> np.ndarray:
-    """Merge connected regions below a share of the area into the neighbor of the most similar mean color.
+def merge_specks(
+    label_map: np.ndarray, colors: np.ndarray, least: float, *, in_pixels: bool = False
+) -> np.ndarray:
+    """Merge small connected regions into the neighbor of the most similar mean color.
 
     Parameters
     ----------
     label_map : (M, N) int32 ndarray
         Labels below 0 belong to no region.
     colors : (M, N, 3) uint8 ndarray
-    share : float
-        Of the area that has a label.
+    least : float
+        Size from which a region stays: a share of the area that has a label.
+    in_pixels : bool
+        The size is one in pixels.
 
     Returns
     -------
@@ -30,20 +34,47 @@ def merge_specks(label_map: np.ndarray, colors: np.ndarray, share: float) -> np.
     n_regions = label_regions(label_map, regions)
     totals, counts = np.zeros((n_regions, 3), dtype=np.int64), np.zeros(n_regions, dtype=np.int64)
     sum_by_label(colors.reshape(-1, 3), regions, totals, counts)
-    least = share * float(counts.sum())
+    least = least if in_pixels else least * float(counts.sum())
     if not (counts < least).any():
         return label_map
-    means = to_features(totals / counts[:, None] / 255.0, "lab")
-    sizes = counts.astype(np.float64)
-    parents = join_small(regions.reshape(label_map.shape), sizes, means * sizes[:, None], least)
     labels = np.empty(n_regions, dtype=np.int32)
     labels[regions[regions >= 0]] = label_map.ravel()[regions >= 0]
+    pairs = borders(regions.reshape(label_map.shape), counts < least)
+    joined = joined_labels(pairs, counts, mean_features(totals, counts), labels, least)
+    return np.append(joined, np.int32(-1))[regions].reshape(label_map.shape)
+
+
+def mean_features(totals: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the mean color of each region in Lab, from sums of sRGB (R, 3) and numbers of pixels (R,)."""
+    return to_features(totals / counts[:, None] / 255.0, "lab")
+
+
+def joined_labels(
+    pairs: np.ndarray, counts: np.ndarray, means: np.ndarray, labels: np.ndarray, least: float
+) -> np.ndarray:
+    """Return the label that each region has after the small ones were merged.
+
+    Parameters
+    ----------
+    pairs : (p, 2) int32 ndarray
+        Neighboring regions of which at least one is small.
+    counts : (R,) int64 ndarray
+    means : (R, D) float64 ndarray
+    labels : (R,) int32 ndarray
+    least : float
+        Size from which a region stays.
+
+    Returns
+    -------
+    (R,) int32 ndarray
+    """
+    sizes = counts.astype(np.float64)
+    parents = _merged(pairs, sizes, means * sizes[:, None], least)
     # Written from the smallest part to the largest, whose label stays.
     by_size = np.argsort(counts, kind="stable")
-    joined = np.full(n_regions + 1, -1, dtype=np.int32)
+    joined = np.full(len(counts), -1, dtype=np.int32)
     joined[parents[by_size]] = labels[by_size]
-    joined[:-1] = joined[parents]
-    return joined[regions].reshape(label_map.shape)
+    return joined[parents]
 
 
 def join_small(regions: np.ndarray, sizes: np.ndarray, sums: np.ndarray, least: float) -> np.ndarray:
@@ -64,12 +95,22 @@ def join_small(regions: np.ndarray, sizes: np.ndarray, sums: np.ndarray, least: 
     (R,) int32 ndarray
         The region that each becomes part of.
     """
-    from segment.kernels.image.specks import borders_of_small, merge_small
+    return _merged(borders(regions, sizes < least), sizes, sums, least)
 
-    small = sizes < least
-    parents = np.empty(len(sizes), dtype=np.int32)
+
+def borders(regions: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Return the pairs of neighboring regions of which at least one is small, (p, 2) int32."""
+    from segment.kernels.image.specks import borders_of_small
+
     n_pairs = borders_of_small(regions, small, np.empty((0, 2), dtype=np.int32))
     pairs = np.empty((n_pairs, 2), dtype=np.int32)
     borders_of_small(regions, small, pairs)
+    return pairs
+
+
+def _merged(pairs: np.ndarray, sizes: np.ndarray, sums: np.ndarray, least: float) -> np.ndarray:
+    from segment.kernels.image.specks import merge_small
+
+    parents = np.empty(len(sizes), dtype=np.int32)
     merge_small(pairs, sizes.copy(), sums.copy(), least, parents)
     return parents

@@ -14,8 +14,8 @@ from segment.errors import ImageError
 # What tifffile logs would come between our own lines: errors are raised, and told of in our words.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-_COLORS = {"RGB": 3, "MINISBLACK": 1, "MINISWHITE": 1, "PALETTE": 1, "SEPARATED": 4}
-_PREMULTIPLIED, _STRAIGHT = 1, 2
+COLOR_KINDS = {"RGB": 3, "MINISBLACK": 1, "MINISWHITE": 1, "PALETTE": 1, "SEPARATED": 4}
+PREMULTIPLIED, STRAIGHT = 1, 2
 _ORIENTATION, _PROFILE = 274, 34675
 
 
@@ -68,8 +68,8 @@ def read_tiff(data: bytes, source: str, check_size: Callable[[int, int], None]) 
             kind = getattr(page.photometric, "name", str(page.photometric))
             samples, extra = int(page.samplesperpixel), page.extrasamples
             # Bands that are no colors: more channels than the photometric kind has, and no single alpha.
-            colors = _COLORS.get(kind, 3)
-            alpha = len(extra) == 1 and samples == colors + 1 and extra[0] in (_PREMULTIPLIED, _STRAIGHT)
+            colors = COLOR_KINDS.get(kind, 3)
+            alpha = len(extra) == 1 and samples == colors + 1 and extra[0] in (PREMULTIPLIED, STRAIGHT)
             bands = samples != colors + alpha
             if not bands and (
                 page.dtype in (np.uint8, bool) or kind not in ("RGB", "MINISBLACK", "MINISWHITE")
@@ -90,7 +90,7 @@ def read_tiff(data: bytes, source: str, check_size: Callable[[int, int], None]) 
     if array.ndim != 3:
         raise ImageError(f"{source}: the TIFF holds an array of shape {array.shape}; a flat image is needed")
     if not bands:
-        array = _upright_colors(array, bits, kind == "MINISWHITE", alpha and extra[0] == _PREMULTIPLIED)
+        array = upright_colors(array, bits, kind == "MINISWHITE", alpha and extra[0] == PREMULTIPLIED)
     # A single channel of floats or signed integers measures something: heights, temperatures.
     bands = bands or (samples == 1 and array.dtype not in (np.uint8, np.uint16))
     return Tiff(array, bands, bool(alpha), int(tags.get(_ORIENTATION, 1)), tags.get(_PROFILE), pages)
@@ -102,16 +102,17 @@ def _channels_last(array: np.ndarray, axes: str) -> np.ndarray:
     return array[:, :, None] if axes == "YX" else array
 
 
-def _upright_colors(array: np.ndarray, bits: int, white_is_zero: bool, premultiplied: bool) -> np.ndarray:
-    """Return 16-bit colors over the full range, dark at zero, not multiplied by alpha; others as they are."""
-    if array.dtype != np.uint16:
+def upright_colors(array: np.ndarray, bits: int, white_is_zero: bool, premultiplied: bool) -> np.ndarray:
+    """Return colors over the full range, dark at zero, not multiplied by alpha; others as they are."""
+    if array.dtype not in (np.uint8, np.uint16):
         return array
-    if bits < 16:
-        array = (array.astype(np.uint32) * 65535 // (2**bits - 1)).astype(np.uint16)
+    top = np.iinfo(array.dtype).max
+    if bits < 8 * array.dtype.itemsize:
+        array = (array.astype(np.uint32) * top // (2**bits - 1)).astype(array.dtype)
     if white_is_zero:
-        array = np.concatenate([65535 - array[:, :, :1], array[:, :, 1:]], axis=2)
+        array = np.concatenate([top - array[:, :, :1], array[:, :, 1:]], axis=2)
     if premultiplied:
         alpha = array[:, :, -1:].astype(np.float64)
-        straight = np.rint(array[:, :, :-1] * (65535 / np.maximum(alpha, 1))).clip(0, 65535)
-        array = np.concatenate([straight.astype(np.uint16), array[:, :, -1:]], axis=2)
+        straight = np.rint(array[:, :, :-1] * (top / np.maximum(alpha, 1))).clip(0, top)
+        array = np.concatenate([straight.astype(array.dtype), array[:, :, -1:]], axis=2)
     return array

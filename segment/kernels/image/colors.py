@@ -12,7 +12,7 @@ TABLE_SIZE = 1 << 24
 
 @kernel
 def count_colors(colors, table):
-    """Count colors. colors IN (n, 3) uint8; table INOUT (2^24,) int32, by 65536 red + 256 green + blue."""
+    """Count colors. colors IN (n, 3) uint8; table INOUT (2^24,), by 65536 red + 256 green + blue."""
     for i in range(colors.shape[0]):
         key = (np.int64(colors[i, 0]) << 16) | (np.int64(colors[i, 1]) << 8) | np.int64(colors[i, 2])
         table[key] += 1
@@ -28,10 +28,18 @@ def count_some_colors(colors, counts, table):
 
 
 @kernel
+def add_weights(colors, weights, table):
+    """Add up weights by color. colors IN (n, 3) uint8; weights IN (n,) float32; table INOUT float64."""
+    for i in range(colors.shape[0]):
+        key = (np.int64(colors[i, 0]) << 16) | (np.int64(colors[i, 1]) << 8) | np.int64(colors[i, 2])
+        table[key] += weights[i]
+
+
+@kernel
 def list_colors(table, colors, counts):
     """List the colors counted, in the order of the table.
 
-    table IN (2^24,) int32; colors OUT (m, 3) uint8; counts OUT (m,) float64.
+    table IN (2^24,) int32, int64 or float64; colors OUT (m, 3) uint8; counts OUT (m,) float64.
     """
     n = 0
     for key in range(table.size):

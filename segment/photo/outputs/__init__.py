@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 METHODS = ("colors", "regions")
 
+# Colors of a photo that is read by tiles: outputs that need no pixel map in memory.
+TILED = "tiles"
+
 SIDECAR = "json"
 DEFAULT = ("segmented", "overlay", "palette", SIDECAR)
+TILED_DEFAULT = ("labels", "areas", "overview", "palette", SIDECAR)
 
 
 @dataclass(frozen=True)
@@ -32,41 +36,51 @@ class Output:
     module : str
     methods : tuple of str
         Those whose segmentations have it.
+    tiled : str or None
+        Module for photos that are read by tiles, which have it too then.
     """
 
     module: str
     methods: tuple[str, ...] = METHODS
+    tiled: str | None = None
 
     @property
     def endings(self) -> tuple[str, ...]:
         """Ends of the names of its files; an asterisk stands for a number."""
         return importlib.import_module(self.module).ENDINGS
 
-    @property
-    def write(self) -> Callable[[Any, Path], list[Path]]:
-        """What writes it, given a segmentation and the outputs' common path."""
-        return importlib.import_module(self.module).write
+    def writer(self, method: str) -> Callable[[Any, Path], list[Path]]:
+        """Return what writes it, given a segmentation of that method and the outputs' common path."""
+        return importlib.import_module(self.tiled if method == TILED and self.tiled else self.module).write
 
 
 # The sidecar is no entry: it is written last, since it lists all others.
 OUTPUTS = {
     "segmented": Output("segment.photo.outputs.segmented"),
-    "labels": Output("segment.photo.outputs.labels"),
+    "labels": Output("segment.photo.outputs.labels", tiled="segment.photo.outputs.labels_tiff"),
     "overlay": Output("segment.photo.outputs.overlay"),
     "masks": Output("segment.photo.outputs.masks"),
     "soft": Output("segment.photo.outputs.soft", ("colors",)),
-    "palette": Output("segment.photo.outputs.palette"),
+    "palette": Output("segment.photo.outputs.palette", tiled="segment.photo.outputs.palette"),
     "sheet": Output("segment.photo.outputs.sheet"),
-    "model": Output("segment.photo.outputs.model", ("colors",)),
+    "model": Output("segment.photo.outputs.model", ("colors",), tiled="segment.photo.outputs.model"),
     "contours": Output("segment.photo.outputs.contours", ("regions",)),
     "tree": Output("segment.photo.outputs.tree", ("regions",)),
     "levels": Output("segment.photo.outputs.levels", ("regions",)),
+    **{
+        name: Output(f"segment.photo.outputs.{module}", (), tiled=f"segment.photo.outputs.{module}")
+        for name, module in (("zarr", "labels_zarr"), ("areas", "areas"), ("overview", "overview"))
+    },
 }
 
 
 def kinds_of(method: str) -> tuple[str, ...]:
-    """Return the kinds of output that a method ("colors" or "regions") has."""
-    return (*(name for name, output in OUTPUTS.items() if method in output.methods), SIDECAR)
+    """Return the kinds of output that a method ("colors", "regions" or "tiles") has."""
+    has = {
+        name: output.tiled if method == TILED else method in output.methods
+        for name, output in OUTPUTS.items()
+    }
+    return (*(name for name in OUTPUTS if has[name]), SIDECAR)
 
 
 def parse_kinds(text: str, method: str = "colors") -> tuple[str, ...]:
@@ -81,7 +95,8 @@ def parse_kinds(text: str, method: str = "colors") -> tuple[str, ...]:
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     wrong = [name for name in names if name not in (*known, "all")]
     if wrong or not names:
-        got = f"{wrong[0]!r} is no output of {method}" if wrong else "no output is named"
+        of = "photos that are read by tiles" if method == TILED else method
+        got = f"{wrong[0]!r} is no output of {of}" if wrong else "no output is named"
         raise DataError(f"{got}; allowed are all, or some of {','.join(known)}")
     return tuple(kind for kind in known if kind in names or "all" in names)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -53,12 +54,22 @@ def write_outputs(segmentation: Segmentation, stem: Path, kinds: Iterable[str]) 
     kinds = [kind for kind in kinds if kind != SIDECAR]
     before = set(existing_outputs(stem, kinds))
     try:
-        return [path for kind in kinds for path in OUTPUTS[kind].write(segmentation, stem)]
+        return [
+            path for kind in kinds for path in OUTPUTS[kind].writer(segmentation.method)(segmentation, stem)
+        ]
     except BaseException:
         # An interrupted run shall be continued: outputs without a sidecar would stand in its way.
         for path in set(existing_outputs(stem, kinds)) - before:
-            path.unlink(missing_ok=True)
+            remove(path)
         raise
+
+
+def remove(path: Path) -> None:
+    """Remove an output, which may be a folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def has_outputs(sidecar: Sidecar, stem: Path, kinds: Iterable[str]) -> bool:

@@ -1,0 +1,139 @@
+"""Segment one photo after the other: read, write, tell, leave alone what is done."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segment.cli.common import print_json, say, say_warning
+from segment.errors import ConvergenceWarning, OutputError, heed_only_own_warnings
+from segment.output import write_json
+from segment.photo.outputs import SIDECAR
+
+if TYPE_CHECKING:
+    from segment.photo.batch import Job
+    from segment.photo.outputs.sidecar import Sidecar
+    from segment.photo.segmentation import Segmentation
+    from segment.stopwatch import Stopwatch
+
+# So many colors are told of in the line about a photo.
+TOLD_COLORS = 12
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do with every photo: how to segment it, what to write, what to say.
+
+    `segment` reads and segments a photo, its steps timed; `options` are those that the outputs depend on;
+    `inputs` tells apart the files that are read.
+    """
+
+    segment: Callable[[str, Stopwatch], Segmentation]
+    options: dict[str, Any]
+    kinds: tuple[str, ...]
+    step: Callable[[str], None]
+    inputs: set[tuple[int, int]]
+    output: Path
+    force: bool
+    skip_existing: bool
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+
+def run_job(job: Job, plan: Plan) -> None:
+    """Read, segment and write one photo, or leave it as it is; tell of it."""
+    from segment.photo.outputs.files import existing_outputs, has_outputs
+    from segment.photo.outputs.sidecar import read_sidecar, sidecar_path
+
+    earlier = read_sidecar(sidecar_path(job.stem))
+    is_same = earlier is not None and plan.skip_existing and job.is_done(earlier, plan.options)
+    if earlier is not None and is_same and has_outputs(earlier, job.stem, plan.kinds):
+        if not plan.quiet:
+            say(f"{job.source}: done already")
+        return
+    if not plan.kinds:
+        raise OutputError(
+            f"{job.source}: --save names only outputs of photos that are read by tiles; add others, or have "
+            "this one read so (--level 0)"
+        )
+    existing = existing_outputs(job.stem, plan.kinds)
+    if existing and not plan.force and not is_same:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        skipping = "; they are of another content or other options" if plan.skip_existing else ""
+        raise OutputError(
+            f"{existing[0]}{more}: exists already{skipping}; allow overwriting with --force, or choose "
+            "another folder with -o"
+        )
+    _segment(job, plan, earlier)
+
+
+def _segment(job: Job, plan: Plan, earlier: Sidecar | None) -> None:
+    """Read, segment and write one photo; tell of it."""
+    from segment.photo.batch import tidy
+    from segment.photo.outputs.files import write_outputs
+    from segment.photo.outputs.sidecar import sidecar_path, summarize
+    from segment.stopwatch import Stopwatch
+
+    watch = Stopwatch(plan.step)
+    try:
+        with watch.step("total"), warnings.catch_warnings(record=True) as caught:
+            heed_only_own_warnings()
+            segmentation = plan.segment(job.source, watch)
+            with closing(segmentation), watch.step("write"):
+                paths = write_outputs(segmentation, job.stem, plan.kinds)
+    finally:
+        plan.step("")
+    for warning in caught:
+        say_warning(f"{job.source}: {warning.message}")
+    paths += tidy(job, plan.kinds, paths, earlier, plan.options, segmentation.photo.sha256, plan.inputs)
+    facts = summarize(
+        segmentation,
+        options=plan.options,
+        seconds=watch.seconds,
+        outputs=[*paths, *([sidecar_path(job.stem)] if SIDECAR in plan.kinds else [])],
+        warnings=[str(w.message) for w in caught if not issubclass(w.category, ConvergenceWarning)],
+    )
+    if SIDECAR in plan.kinds:
+        write_json(sidecar_path(job.stem), facts)
+    if plan.as_json:
+        print_json(facts)
+    if not plan.quiet:
+        _tell(segmentation, facts, plan)
+
+
+@functools.cache
+def announce_compilation(quiet: bool) -> None:
+    """Say, once, that kernels are being compiled, if they are."""
+    from segment.photo.warm import compilation_notice
+
+    notice = compilation_notice()
+    if notice and not quiet:
+        say(notice)
+
+
+def _tell(segmentation: Segmentation, facts: dict[str, Any], plan: Plan) -> None:
+    """Say in a line what was found, and in detail if asked."""
+    colors = [
+        "#{:02x}{:02x}{:02x}".format(*color) + f" {share:.1%}"
+        for color, share in zip(segmentation.palette.tolist(), segmentation.shares, strict=True)
+    ]
+    more = f", and {len(colors) - TOLD_COLORS} more" if len(colors) > TOLD_COLORS else ""
+    palette = f": {', '.join(colors[:TOLD_COLORS])}{more}" if "palette" in plan.kinds else ""
+    say(
+        f"{facts['input']}: {facts['width']} x {facts['height']}, {segmentation.found()}, "
+        f"{facts['seconds']['total']:.2f} s, {len(facts['outputs'])} files in {plan.output}"
+        f"{palette}"
+    )
+    if not plan.verbose:
+        return
+    say(f"  {segmentation.how()}")
+    say("  " + ", ".join(f"{name} {value}" for name, value in facts["reader"].items()))
+    say("  " + ", ".join(f"{name} {value:.2f} s" for name, value in facts["seconds"].items()))
+    for text in [*colors, *facts["warnings"], *facts["outputs"]]:
+        say(f"  {text}")

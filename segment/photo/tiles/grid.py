@@ -1,0 +1,180 @@
+"""A photo as a grid of tiles: what a reader of a format must offer, and the table of readers."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from segment.errors import ImageError
+
+EXTRA = "pip install 'segment-em[scale]'"
+
+
+class BadTile(Exception):
+    """A tile that cannot be read; the text says why."""
+
+
+class Place(NamedTuple):
+    """Where a photo's pixels lie in the world.
+
+    Attributes
+    ----------
+    pixel_size : (float, float) or None
+        Height and width of a pixel.
+    unit : str
+        Of the pixel size: "micrometer", or "" for that of the map.
+    tags : tuple of (code, type, count, value)
+        GeoTIFF tags, as tifffile writes them.
+    """
+
+    pixel_size: tuple[float, float] | None = None
+    unit: str = ""
+    tags: tuple[tuple[int, str, int, Any], ...] = ()
+
+
+NOWHERE = Place()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is known of a photo before its tiles are read.
+
+    Attributes
+    ----------
+    source, format : str
+    shape : (int, int)
+        Rows and columns of the level that is read.
+    tile : (int, int)
+        Rows and columns of a tile; those at the lower and right border are cut.
+    channels : int
+    dtype : numpy.dtype
+    is_color : bool
+        Whether the channels are gray or sRGB (with alpha as the last, if `has_alpha`), or any bands.
+    has_alpha : bool
+    nodata : float or None
+        A pixel whose channels all have this value counts nothing.
+    profile : bytes or None
+        ICC profile of the colors.
+    level, n_levels : int
+        Level of the pyramid, 0 the largest.
+    place : Place
+    facts : dict
+        For the sidecar.
+    """
+
+    source: str
+    format: str
+    shape: tuple[int, int]
+    tile: tuple[int, int]
+    channels: int
+    dtype: np.dtype
+    is_color: bool = True
+    has_alpha: bool = False
+    nodata: float | None = None
+    profile: bytes | None = None
+    level: int = 0
+    n_levels: int = 1
+    place: Place = NOWHERE
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of pixels."""
+        return self.shape[0] * self.shape[1]
+
+
+class Grid(Protocol):
+    """A photo whose tiles can be read in any order, by several threads at once.
+
+    Attributes
+    ----------
+    layout : Layout
+    mask : Grid or None
+        One channel, 0 where the file itself says that the photo has no pixels.
+    """
+
+    layout: Layout
+    mask: Grid | None
+
+    def read(self, row: int, column: int) -> np.ndarray:
+        """Return a tile, (h, w, channels), cut at the photo's border.
+
+        Raises
+        ------
+        BadTile
+            If it is missing, cut off or damaged.
+        """
+
+    def files(self) -> Iterable[Path]:
+        """Return the files whose change would change what is read."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class Reader(NamedTuple):
+    """A module that reads a format: it has `recognizes(path)` and `open_grid(source, path, level)`."""
+
+    module: str
+
+    def loaded(self) -> Any:
+        """Return the module."""
+        return importlib.import_module(self.module)
+
+
+# The first that recognizes a file reads it.
+READERS = (
+    Reader("segment.photo.tiles.zarr"),
+    Reader("segment.photo.tiles.npy"),
+    Reader("segment.photo.tiles.tiff"),
+    Reader("segment.photo.tiles.decoded"),
+)
+
+
+def open_grid(source: str | os.PathLike[str], level: int = 0) -> Grid:
+    """Open a photo by its tiles.
+
+    Parameters
+    ----------
+    source : path
+        TIFF of any kind (BigTIFF, COG, OME-TIFF, SVS, NDPI), zarr or OME-Zarr, .npy; JPEG, PNG and the like
+        are decoded once into a temporary file.
+    level : int
+        Of a pyramid; 0 is the largest.
+
+    Raises
+    ------
+    ImageError
+        If there is no such file or level, or no reader for it.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise ImageError(f"{source}: no such file")
+    for reader in READERS:
+        if reader.loaded().recognizes(path):
+            return reader.loaded().open_grid(str(source), path, level)
+    raise ImageError(
+        f"{source}: not an image that can be read by tiles; TIFF, zarr, .npy, JPEG and PNG can be"
+    )
+
+
+def checked_level(source: str, level: int, n_levels: int) -> int:
+    """Return a level that a pyramid has, or raise an `ImageError`."""
+    if 0 <= level < n_levels:
+        return level
+    has = "one level, 0" if n_levels == 1 else f"the levels 0 (largest) to {n_levels - 1}"
+    raise ImageError(f"{source}: there is no level {level}; the file has {has}")
+
+
+def needed(name: str, source: str, what: str) -> Any:
+    """Import an optional library, or say how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImageError(f"{source}: {what} needs {name}: {EXTRA}") from error
