@@ -9,8 +9,11 @@ TOY = '''
 
 from dataclasses import dataclass
 
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import Column, Outcome, Picture, Table, close
 from segment.style import new_figure, quiet_axes
+
+LESSON = Lesson("A coin.", "Nothing.", "None.", "Count heads.", "The bar.", ("Bishop 2006",))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,4 +70,7 @@ def test_a_new_experiment_is_one_file_and_one_line(tmp_path):
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert '<section id="toy"' in page
     assert "It is fair." in page
+    assert "Count heads." in page
+    assert '<a href="#ref-bishop-2006">Bishop 2006</a>' in page
+    assert '<li id="ref-bishop-2006">Bishop, C. M. (2006)' in page
     assert (tmp_path / "report" / "figures" / "toy_coin.pdf").stat().st_size > 1000

@@ -194,7 +194,7 @@ def test_the_command_says_section_by_section(tmp_path):
     shown = CliRunner().invoke(main, [*arguments, "--json"])
     assert shown.exit_code == 0
     assert "[2/2] Five points by hand" in shown.stderr
-    assert set(json.loads(shown.stdout)) == {"em", "five-points", "speed", "page"}
+    assert set(json.loads(shown.stdout)) == {"em", "five-points", "speed", "references", "page"}
     assert CliRunner().invoke(main, [*arguments, "-q"]).stderr == ""
 
 

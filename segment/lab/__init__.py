@@ -1,7 +1,7 @@
 """The lab: every classic experiment on EM, reproduced, checked and drawn.
 
-An experiment is a module with `run(random_state)`, which returns a frozen `Outcome`; its figures come from
-`pictures(outcome)`. Modules are imported when their experiment is run.
+An experiment is a module with a `LESSON` to be read first, and `run(random_state)`, which returns a frozen
+`Outcome`; its figures come from `pictures(outcome)`. Modules are imported when their experiment is run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from segment.errors import DataError
 from segment.parallel import single_threaded_blas
 
 if TYPE_CHECKING:
+    from segment.lab.lesson import Lesson
     from segment.lab.outcome import Outcome, Picture
 
 
@@ -25,6 +26,11 @@ class Experiment(NamedTuple):
     question: str
     module: str
     figures: str
+
+    @property
+    def lesson(self) -> Lesson:
+        """What is to be known before its findings can be read."""
+        return importlib.import_module(self.module).LESSON
 
     @single_threaded_blas()
     def run(self, random_state: int = 0) -> Outcome:

@@ -10,6 +10,7 @@ import numpy as np
 
 from segment.data.samples import Samples
 from segment.lab.drawing import draw_densities, draw_sum
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_most, close
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
 from segment.mixture.expectation import responsibilities, score_samples
@@ -29,6 +30,18 @@ SADDLE, MAXIMUM = -8.3856, -8.3307
 CURVATURE = 0.377
 
 DASHED = (0, (4, 3))
+
+LESSON = Lesson(
+    given="The numbers 1, 2, 3, 4, 5; two components with means 2 and 4, variances 1 and weights 1/2.",
+    hidden="Which component each number came from.",
+    e_step="Component 1 is responsible for x with probability 1 / (1 + exp(2 (x - 3))): 0.982 for x = "
+    "1, 0.5 for x = 3.",
+    m_step="Weighted means and variances of five numbers, by hand.",
+    look="Every number of the first two steps; and that numbers and start mirror one another about 3, "
+    "which EM keeps: it ends in a saddle. The least push to one side leads to a higher "
+    "log-likelihood.",
+    references=("Dempster et al. 1977", "Wu 1983"),
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -11,6 +11,7 @@ import numpy as np
 from segment.data.samples import Samples
 from segment.em.uncertainty import StandardErrors, observed_information
 from segment.lab.drawing import draw_climb, draw_ellipses, draw_points
+from segment.lab.lesson import Lesson
 from segment.lab.matching import Agreement, agreement, matched
 from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Picture, Table, at_least, at_most
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
@@ -36,6 +37,18 @@ TRUTH = Parameters(
 FRAMES = (0, 1, 5)
 N_STARTS = 10
 TOL = 1e-9
+
+LESSON = Lesson(
+    given="400 points in the plane, drawn from four normals whose means, shapes and directions differ.",
+    hidden="Which of the four each point came from.",
+    e_step="For every point the responsibilities of the four components, which sum to 1.",
+    m_step="Each component takes the weighted mean and covariance matrix of all points; its weight is "
+    "its share of them.",
+    look="Contours and ellipses (two standard deviations) by iteration, the log-likelihood, which "
+    "never falls, and how far the estimates are from what the points were drawn from, in standard "
+    "errors.",
+    references=("Dempster et al. 1977", "McLachlan & Peel 2000"),
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

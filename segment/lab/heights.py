@@ -15,6 +15,7 @@ from segment.em.uncertainty import (
     supplemented_em,
 )
 from segment.lab.basin import PairFits, fit_pairs
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Table, at_least, at_most
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
 from segment.mixture.expectation import score_samples
@@ -43,6 +44,23 @@ N_REPLICATES = 200
 # (cm) below which a component describes a few neighboring heights and no group of people.
 WORSE = 0.01
 NARROW = 2.0
+
+LESSON = Lesson(
+    given="1 000 heights in centimeters, 600 of men drawn from a normal with mean 176 and standard "
+    "deviation 8, 400 of women with mean 164 and 6, in one heap. Three starts, all with the "
+    "standard deviation of the heap and equal weights: A, means 10 cm above and below the mean "
+    "of the heap; B, means 200 and 100; C, its mirror image, 100 and 200.",
+    hidden="Who is a man and who a woman.",
+    e_step="For every height the probability that a man has it: his weight times his density, divided "
+    "by the sum of both.",
+    m_step="Weight, mean and variance of the men are those of all heights, each counted by that "
+    "probability; of the women, by what is left to 1.",
+    look="Where the three starts end, and how many iterations that takes; the map of the "
+    "log-likelihoods that every pair of starting means leads to. Standard errors come from the "
+    "curvature of the log-likelihood (observed information), from how fast EM converges "
+    "(supplemented EM), and from refitting resampled heights (bootstrap).",
+    references=("Dempster et al. 1977", "Meng & Rubin 1991", "Varadhan & Roland 2008", "Wu 1983"),
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from segment.data.samples import Samples
 from segment.lab.drawing import draw_climb, draw_ellipses, draw_points
+from segment.lab.lesson import Lesson
 from segment.lab.matching import Agreement, agreement, best_order, matched
 from segment.lab.outcome import SAMPLING, Column, Outcome, Picture, Table, at_least
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
@@ -24,6 +25,19 @@ CENTERS = np.array([[0.5, 0.5], [0.25, 0.75], [0.75, 0.75]])
 DEVIATIONS = np.array([0.13, 0.04, 0.04])
 N_STARTS = 10
 TOL = 1e-8
+
+LESSON = Lesson(
+    given="490 points in the shape of a mouse: a wide round head of 290 points (standard deviation "
+    "0.13) and two tight ears of 100 points each (0.04).",
+    hidden="Which part each point belongs to.",
+    e_step="The responsibilities of three round or elliptic components. k-means has a harder step: "
+    "each point goes wholly to the nearest center, whatever the sizes.",
+    m_step="Weights, means and covariances from the responsibilities; k-means moves its centers to the "
+    "means of their points and knows no sizes.",
+    look="The points on which both differ: k-means evens out the sizes and cuts the head, EM lets one "
+    "component be wide.",
+    references=("Bishop 2006", "Dempster et al. 1977"),
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -17,6 +17,7 @@ from segment.em.uncertainty import (
     observed_information,
     supplemented_em,
 )
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Picture, Table, at_most, close
 from segment.lab.trace import Trace, never_falls, trace_model
 from segment.style import COLORS, new_figure, quiet_axes, quiet_legend
@@ -34,6 +35,22 @@ SHOWN = np.array([0, 0, 0, 1, 1, 2])
 GOLDEN = (0.070837, 0.18874, 0.74043)
 TOL = 1e-14
 N_REPLICATES = 2000
+
+LESSON = Lesson(
+    given="622 moths of three looks: 85 carbonaria (black), 196 insularia (mottled), 341 typica "
+    "(light). Three alleles, of which C dominates I and I dominates T: CC, CI and CT look black, "
+    "II and IT mottled, TT light. Mating at random (Hardy-Weinberg) makes the frequency of a "
+    "genotype the product of those of its alleles, doubled where they differ.",
+    hidden="The genotypes behind the looks.",
+    e_step="The moths of each look are shared among its genotypes in proportion to their frequencies: "
+    "85 black moths become expected counts of CC, CI and CT.",
+    m_step="Count alleles: two for every moth, and divide by 1 244.",
+    look="EM without any Gaussian. The table gives every iteration from 1/3 each, beginning with "
+    "iteration 0, and the ratio of convergence; standard errors come from the observed "
+    "information, from supplemented EM (which reads the missing information off the speed of EM) "
+    "and from the bootstrap, and agree.",
+    references=("Dempster et al. 1977", "Meng & Rubin 1991"),
+)
 
 
 class _LogFrequencies:

@@ -11,6 +11,7 @@ from segment.data.samples import Samples
 from segment.em import Expectation, Model, SmallGain
 from segment.lab.heights import TRUTH as HEIGHTS
 from segment.lab.heights import draw_heights
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import Check, Column, Outcome, Table, at_least, at_most, close
 from segment.lab.trace import Trace, plain, trace_em, trace_model
 from segment.mixture.expectation import log_densities, responsibilities, score_samples
@@ -30,6 +31,20 @@ PLANE = Parameters(
 # Where the free mean of the lower bound starts, in cm, and the iterations shown.
 FREE_START = 195.0
 SHOWN = 2
+
+LESSON = Lesson(
+    given="Samples of one normal, samples of a mixture of two in one dimension, points of a mixture of "
+    "two in the plane, and the heights of the first experiment with everything known but one "
+    "mean.",
+    hidden="Which component a sample came from, where there are two.",
+    e_step="The responsibilities at the current mean fix a lower bound of the log-likelihood that "
+    "touches it there: by Jensen's inequality the logarithm of a mean is never below the mean "
+    "of the logarithms.",
+    m_step="The mean at which the lower bound is highest, a weighted average, is the next one.",
+    look="How much better two Gaussians explain what came from two, and the bound: each of its maxima "
+    "lies below the log-likelihood, so that the log-likelihood at the next mean is higher still.",
+    references=("Neal & Hinton 1998", "Wu 1983"),
+)
 
 
 class OneFreeMean(Model[float]):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_least, at_most
 from segment.style import COLORS, FAINT, new_figure, quiet_axes
 from segment.video import Background
@@ -19,6 +20,20 @@ HISTORY = 300
 SHOWN, EVERY = 420, 10
 # Columns of the part that sways begin here; a margin is left beside it.
 SWAYS, STILL = round(0.6 * WIDTH) + 4, round(0.6 * WIDTH) - 8
+
+LESSON = Lesson(
+    given="A rendered clip: discs move before a picture of which the right part sways like leaves; the "
+    "truth is known for every pixel and frame.",
+    hidden="For every pixel, which of its few components made the color of this frame: the wall, the "
+    "leaf, or a thing passing.",
+    e_step="The component that the new color is near to takes it (a hard responsibility); none: the "
+    "pixel is moving.",
+    m_step="Weight, mean and variance of that component move a little towards the color, once a frame; "
+    "components without support are dropped, new ones come where none fits (online EM).",
+    look="How many components pixels need: one where the picture stands still, more where it sways. "
+    "One Gaussian a pixel calls the swaying part moving.",
+    references=("Stauffer & Grimson 1999", "Neal & Hinton 1998"),
+)
 
 
 class SingleGaussian:

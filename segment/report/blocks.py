@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from segment.errors import SegmentError
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import Check, Table
 from segment.output import data_uri
 
@@ -43,6 +44,22 @@ class Prose:
 
     kind: ClassVar[str] = "prose"
     paragraphs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LessonBlock:
+    """What is to be known before the findings of an experiment can be read."""
+
+    kind: ClassVar[str] = "lesson"
+    lesson: Lesson
+
+
+@dataclass(frozen=True)
+class References:
+    """The list at the end: (key, reference)."""
+
+    kind: ClassVar[str] = "references"
+    entries: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)

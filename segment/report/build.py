@@ -19,7 +19,7 @@ from segment.errors import DataError, heed_only_own_warnings
 from segment.output import versions, write_json, write_text
 from segment.parallel import single_threaded_blas
 from segment.report.blocks import Section, reason
-from segment.report.sections import SECTIONS, speed_section
+from segment.report.sections import SECTIONS, references_section, speed_section
 from segment.report.settings import Settings
 
 TITLE = "Mixtures and EM: a report"
@@ -164,8 +164,11 @@ def write_report(
         made[section.name], seconds[section.name] = section, taken
         done(section, taken)
     sections = [made[name] for name in names]
+    references = references_section(sections)
     taken_by_title = {section.title: seconds[section.name] for section in sections}
     sections.append(speed_section(taken_by_title, time.perf_counter() - begun, n_processes, settings))
+    if references:
+        sections.append(references)
     page = settings.folder / "index.html"
     write_text(page, render_page(sections, settings.random_state))
     write_json(settings.folder / "report.json", _record(sections, settings))
@@ -232,6 +235,7 @@ def render_page(sections: Sequence[Section], random_state: int) -> str:
 
     figures, tables = numbers(sections)
     environment.filters["typeset"] = typeset
+    environment.filters["anchor"] = lambda key: "ref-" + re.sub(r"\W+", "-", key.lower()).strip("-")
     return environment.get_template("page.html").render(
         title=TITLE,
         lead=LEAD,

@@ -13,6 +13,7 @@ from segment.report.blocks import (
     Checks,
     Figure,
     Findings,
+    LessonBlock,
     Prose,
     Replay,
     Section,
@@ -48,7 +49,8 @@ def lab_section(experiment: Experiment, settings: Settings) -> Section:
     """Run an experiment, write its files, and show all of it."""
     outcome = experiment.run(settings.random_state)
     write_experiment(experiment, outcome, settings.folder, FORMATS)
-    blocks: list[Any] = [Prose((experiment.question,)), Findings(outcome.findings)]
+    blocks: list[Any] = [Prose((experiment.question,)), LessonBlock(experiment.lesson)]
+    blocks.append(Findings(outcome.findings))
     blocks += _replay(experiment, outcome)
     blocks += figures(experiment.pictures(outcome), settings.folder)
     blocks += [TableBlock(table) for table in outcome.tables]

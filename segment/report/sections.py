@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from segment.lab import EXPERIMENTS
+from segment.lab.lesson import REFERENCES
 from segment.lab.outcome import Column, Table
 from segment.lab.write import write_tables
 from segment.output import versions
-from segment.report.blocks import Section, TableBlock
+from segment.report.blocks import LessonBlock, References, Section, TableBlock
 from segment.report.settings import Settings
 
 
@@ -52,6 +53,19 @@ def speed_section(seconds: dict[str, float], total: float, n_processes: int, set
     return Section(
         "speed", "How fast it ran, and with what", (TableBlock(times), TableBlock(software)), record
     )
+
+
+def references_section(sections: Sequence[Section]) -> Section | None:
+    """List what the sections refer to; None if that is nothing."""
+    keys = {key for section in sections for block in section.blocks for key in _references(block)}
+    if not keys:
+        return None
+    entries = tuple((key, REFERENCES[key]) for key in REFERENCES if key in keys)
+    return Section("references", "References", (References(entries),))
+
+
+def _references(block: Any) -> tuple[str, ...]:
+    return block.lesson.references if isinstance(block, LessonBlock) else ()
 
 
 def _lab(name: str, settings: Settings) -> Section:
