@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from segment import GaussianMixture
+from segment.errors import DataError
 from segment.mixture import Samples, fit_em, initial_parameters
 from segment.mixture.expectation import accumulate, score_samples
 from segment.mixture.families.gaussian.family import Gaussian
@@ -61,3 +63,52 @@ def test_the_result_does_not_depend_on_the_number_of_threads():
         for n in (1, 2)
     )
     np.testing.assert_array_equal(one.covariances, two.covariances)
+
+
+def test_batches_of_a_stream_come_near_what_all_rows_give():
+    rng = np.random.default_rng(0)
+    labels = rng.random(60_000) < 0.3
+    X = rng.normal(size=(60_000, 2)) * [1.0, 3.0] + np.where(labels, 5.0, 0.0)[:, None]
+    whole = GaussianMixture(2, random_state=0, tol=1e-6).fit(X)
+    stream = GaussianMixture(2, random_state=0, tol=1e-6)
+    for batch in np.split(X, 60):
+        stream.partial_fit(batch)
+    assert stream.n_iter_ == len(stream.lower_bounds_) == 60
+    assert stream.score(X) > whole.score(X) - 0.002
+    assert np.sort(stream.weights_) == pytest.approx(np.sort(whole.weights_), abs=0.02)
+
+
+def test_a_stream_depends_on_the_order_of_its_batches_and_weights_are_repetitions():
+    rng = np.random.default_rng(1)
+    X = np.concatenate([rng.normal(0, 1, (300, 1)), rng.normal(6, 1, (300, 1))])[rng.permutation(600)]
+    weight = rng.integers(1, 4, 600)
+
+    def streamed(batches):
+        mixture = GaussianMixture(2, random_state=0)
+        for batch, w in batches:
+            mixture.partial_fit(batch, sample_weight=w)
+        return np.sort(mixture.means_.ravel())
+
+    parts = [(X[i : i + 200], weight[i : i + 200]) for i in (0, 200, 400)]
+    repeated = [(np.repeat(batch, w, axis=0), None) for batch, w in parts]
+    assert streamed(parts) == pytest.approx(streamed(repeated), abs=1e-9)
+    assert streamed(parts) != pytest.approx(streamed([parts[0], parts[2], parts[1]]), abs=1e-9)
+
+
+def test_a_batch_of_other_features_is_refused():
+    mixture = GaussianMixture(1).partial_fit([[0.0], [1.0]])
+    with pytest.raises(ValueError, match="2 features"):
+        mixture.partial_fit([[0.0, 1.0], [1.0, 2.0]])
+    with pytest.raises(DataError, match="2 rows for 3 components"):
+        GaussianMixture(3).partial_fit([[0.0], [1.0]])
+
+
+def test_a_stream_goes_on_from_a_fit():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(0, 1, (500, 1)), rng.normal(6, 1, (500, 1))])[rng.permutation(1000)]
+    mixture = GaussianMixture(2, random_state=0).fit(X)
+    before = mixture.means_.copy()
+    assert np.array_equal(mixture.partial_fit(X[:300]).means_, before)
+    moved = mixture.partial_fit(X[300:] + 0.5).means_ - before
+    assert (moved > 0).all()
+    assert (moved < 0.5).all()

@@ -10,11 +10,11 @@ import numpy as np
 
 from segment.data.samples import as_matrix
 from segment.data.source import Source
-from segment.mixture.estimators.base import MixtureEstimator
+from segment.mixture.estimators.streaming import StreamingMixture
 from segment.mixture.families.bernoulli import Bernoulli, BernoulliParameters, check_binary
 
 
-class BernoulliMixture(MixtureEstimator):
+class BernoulliMixture(StreamingMixture):
     """Mixture of Bernoulli components over binary features (latent class analysis), fitted by EM.
 
     Parameters
@@ -71,7 +71,7 @@ class BernoulliMixture(MixtureEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **MixtureEstimator._parameter_constraints,
+        **StreamingMixture._parameter_constraints,
         "binarize": [Real, None],
     }
     _parameters_type = BernoulliParameters

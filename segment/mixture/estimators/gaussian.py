@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from segment.data.source import Source
-from segment.mixture.estimators.base import ConvergenceWarning, MixtureEstimator
+from segment.mixture.estimators.base import ConvergenceWarning
 from segment.mixture.estimators.sklearn_form import (
     checked_means,
     checked_weights,
@@ -19,6 +19,7 @@ from segment.mixture.estimators.sklearn_form import (
     precisions,
     precisions_cholesky,
 )
+from segment.mixture.estimators.streaming import StreamingMixture
 from segment.mixture.families.family import Family
 from segment.mixture.families.gaussian.covariance import COVARIANCE_TYPES, covariance_type_of
 from segment.mixture.families.gaussian.family import Gaussian
@@ -28,7 +29,7 @@ from segment.mixture.seeding import parameters_from_means, part_with
 __all__ = ["ConvergenceWarning", "GaussianMixture"]
 
 
-class GaussianMixture(MixtureEstimator):
+class GaussianMixture(StreamingMixture):
     """Gaussian mixture fitted by EM; takes the place of `sklearn.mixture.GaussianMixture`.
 
     Constructor arguments, attributes, methods and errors are those of scikit-learn 1.9. What differs:
@@ -102,7 +103,7 @@ class GaussianMixture(MixtureEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **MixtureEstimator._parameter_constraints,
+        **StreamingMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(COVARIANCE_TYPES))],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "weights_init": ["array-like", None],

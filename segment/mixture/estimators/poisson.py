@@ -10,12 +10,12 @@ from sklearn.utils import Tags
 
 from segment.data.samples import as_matrix
 from segment.data.source import Source
-from segment.mixture.estimators.base import MixtureEstimator
+from segment.mixture.estimators.streaming import StreamingMixture
 from segment.mixture.families.counts import check_counts
 from segment.mixture.families.poisson import Poisson, PoissonParameters
 
 
-class PoissonMixture(MixtureEstimator):
+class PoissonMixture(StreamingMixture):
     """Mixture of Poisson components over counts, independent given the component, fitted by EM.
 
     Parameters
