@@ -39,7 +39,7 @@ def test_the_constructor_takes_what_scikit_learn_takes():
     assert set(theirs) <= set(ours)
     different = {name for name in theirs if theirs[name] != ours[name]}
     assert different == {"init_params"}
-    assert set(ours) - set(theirs) == {"n_jobs", "acceleration"}
+    assert set(ours) - set(theirs) == {"n_jobs", "acceleration", "missing"}
 
 
 def test_methods_and_attributes_are_those_of_scikit_learn(fitted):

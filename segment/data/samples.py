@@ -137,6 +137,7 @@ def as_matrix(X: Any) -> np.ndarray:
             row, column = (int(i) for i in np.argwhere(wrong)[0])
             raise DataError(
                 f"{int(wrong.sum())} of {array.size} entries are NaN or infinite, the first at row {row}, "
-                f"column {column} ({array[row, column]}); drop or impute such rows"
+                f"column {column} ({array[row, column]}); drop or impute such rows; "
+                "GaussianMixture(missing='em') takes NaN as not known"
             )
     return array

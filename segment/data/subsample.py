@@ -35,7 +35,8 @@ def subsample(source: Source, size: int, rng: np.random.Generator) -> Samples:
     points = np.minimum(points, np.nextafter(edges[-1], 0.0))
     parts = source.reduce(Draw(points, edges), rows=ROWS)
     X, counts = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return Samples(np.ascontiguousarray(X, dtype=source.dtype), counts.astype(np.float64))
+    kind = type(source) if isinstance(source, Samples) else Samples
+    return kind(np.ascontiguousarray(X, dtype=source.dtype), counts.astype(np.float64))
 
 
 def _block_weights(source: Source) -> np.ndarray:

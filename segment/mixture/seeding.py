@@ -114,7 +114,9 @@ def _scale(samples: Samples) -> np.ndarray:
 
 def _standardized(samples: Samples) -> Samples:
     """Scale each feature to variance 1, so that a stretched one does not decide; a constant one to 0."""
-    return Samples((samples.X - samples.mean) / _scale(samples), samples.sample_weight)
+    standardized = (samples.X - samples.mean) / _scale(samples)
+    # A missing entry is taken to lie at the mean.
+    return Samples(np.where(np.isnan(standardized), 0.0, standardized), samples.sample_weight)
 
 
 def parameters_from_means(

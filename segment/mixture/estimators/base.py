@@ -16,7 +16,6 @@ from sklearn.utils.validation import validate_data
 from segment import errors
 from segment.data.journal import Journal
 from segment.data.opening import as_source
-from segment.data.samples import Samples
 from segment.data.source import Source
 from segment.em.result import EMResult
 from segment.errors import DataError
@@ -161,7 +160,7 @@ class MixtureEstimator(SavedMixture):
         X = validate_data(
             self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=2
         )
-        return Samples.of(self._rows(X), sample_weight)
+        return self._weighted(self._rows(X), sample_weight)
 
     def _journaled(self, samples: Source, checkpoint: str | os.PathLike[str], resume: bool) -> Source:
         if not isinstance(self.random_state, Integral):

@@ -34,6 +34,10 @@ class FittedMixture(DensityMixin, BaseEstimator):
         """Return validated samples as the family takes them."""
         return X
 
+    def _weighted(self, X: Any, sample_weight: Any) -> Samples:
+        """Return rows, as the family takes them, with their weights."""
+        return Samples.of(X, sample_weight)
+
     @abstractmethod
     def _rebuilt(self) -> Any:
         """Return the parameters that the fitted attributes hold."""
@@ -156,7 +160,7 @@ class FittedMixture(DensityMixin, BaseEstimator):
         if (source := as_source(X, sample_weight)) is not None:
             return self._checked_samples(source)
         X, parameters = self._checked_samples(X)
-        return Samples.of(X, sample_weight), parameters
+        return self._weighted(X, sample_weight), parameters
 
     def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Return Akaike's information criterion; smaller is better.

@@ -7,11 +7,12 @@ from typing import Any
 from segment.mixture.families.bernoulli import Bernoulli
 from segment.mixture.families.family import Family, MixtureParameters
 from segment.mixture.families.gaussian.family import Gaussian
+from segment.mixture.families.gaussian.gaps import GappyGaussian
 from segment.mixture.families.poisson import Poisson
 from segment.mixture.families.variational.family import Bayesian
 
 FAMILIES: dict[str, type[Family[Any, Any]]] = {
-    family.name: family for family in (Gaussian, Bernoulli, Poisson, Bayesian)
+    family.name: family for family in (Gaussian, GappyGaussian, Bernoulli, Poisson, Bayesian)
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -109,7 +109,7 @@ class Parameters(SavedParameters):
         spread = self.type.spread(self.covariances, *self.means.shape)
         return spread if spread.ndim == 3 else spread[:, :, None] * np.eye(self.n_features)
 
-    def reordered(self, order: Any) -> Parameters:
+    def reordered(self, order: Any) -> Self:
         """Return the same mixture with component `order[k]` as number k."""
         covariances = self.type.taken(self.covariances, order)
         return replace(self, weights=self.weights[order], means=self.means[order], covariances=covariances)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import digamma
@@ -82,7 +82,7 @@ class BayesianParameters(Parameters):
         spread = self.n_features * (np.log(2 * np.pi) + 1.0 / self.mean_precision)
         return prior.expected_logs(self.concentrations) + 0.5 * (self.log_determinants - spread)
 
-    def reordered(self, order: Any) -> BayesianParameters:
+    def reordered(self, order: Any) -> Self:
         """Return the same mixture with component ``order[k]`` as number k.
 
         Raises
