@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Parameters,
         PoissonMixture,
         Samples,
+        TMixture,
         fit_em,
         fit_mixture,
     )
@@ -49,6 +50,7 @@ _HOME = {
     "Parameters": "segment.mixture",
     "PoissonMixture": "segment.mixture",
     "Samples": "segment.mixture",
+    "TMixture": "segment.mixture",
     "fit_em": "segment.mixture",
     "fit_mixture": "segment.mixture",
     "PhotoSegmentation": "segment.photo",
@@ -75,6 +77,7 @@ __all__ = [
     "RegionSegmentation",
     "RegionTree",
     "Samples",
+    "TMixture",
     "__version__",
     "cluster_consensus",
     "cluster_digits",

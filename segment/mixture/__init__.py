@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from segment.mixture.estimators.bernoulli import BernoulliMixture
     from segment.mixture.estimators.gaussian import GaussianMixture
     from segment.mixture.estimators.poisson import PoissonMixture
+    from segment.mixture.estimators.student import TMixture
     from segment.mixture.expectation import accumulate, assign, log_densities, responsibilities, score_samples
     from segment.mixture.families.gaussian.family import Gaussian
     from segment.mixture.families.gaussian.moments import Moments
@@ -42,6 +43,7 @@ _HOME = {
     "Samples": "segment.data.samples",
     "SmallChange": "segment.em.stopping",
     "SmallGain": "segment.em.stopping",
+    "TMixture": "segment.mixture.estimators.student",
     "accumulate": "segment.mixture.expectation",
     "aic": "segment.mixture.selection",
     "assign": "segment.mixture.expectation",
@@ -74,6 +76,7 @@ __all__ = [
     "Samples",
     "SmallChange",
     "SmallGain",
+    "TMixture",
     "accumulate",
     "aic",
     "assign",
