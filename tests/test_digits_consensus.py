@@ -67,7 +67,7 @@ def test_views_differ_and_the_cache_gives_them_back(tmp_path):
 def test_the_candidate_of_most_information_is_taken(clustered):
     found = clustered.consensus
     assert "mixture" in found.candidates
-    assert found.candidates[found.taken] == max(found.candidates.values())
+    assert found.candidates[found.taken] >= max(found.candidates.values()) - found.spread
     assert clustered.scores().accuracy > 0.9
     assert clustered.scores().accuracy > clustered.mixture_scores().accuracy
     assert clustered.certainty_is == "share of members that agree"
@@ -178,8 +178,9 @@ def test_the_command_finds_the_number_and_says_what_it_took(tmp_path, bars):
     assert (tmp_path / "out" / "number_of_clusters.png").exists()
     assert "3 clusters: so say" in result.stderr
     assert f"taken: {summary['consensus']['taken']}" in result.stderr
-    information = summary["consensus"]["information"]
-    assert information[summary["consensus"]["taken"]] == max(information.values())
+    found = summary["consensus"]
+    information = found["information"]
+    assert information[found["taken"]] >= max(information.values()) - found["spread"]
     with open(tmp_path / "out" / "assignments.csv", newline="") as stream:
         sure = [float(row["certainty"]) for row in csv.DictReader(stream)]
     assert np.mean(sure) == pytest.approx(summary["consensus"]["mean_confidence"], abs=1e-3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segment.digits import cache
-from segment.digits.features import fit_features, measure
+from segment.digits.features import _axes_of_few, fit_features, measure
 from segment.digits.scattering import SIZE, count_features, gabor, gaussian_average, morlet, scatter
 from segment.errors import DataError
 from segment.kernels.image.warp import warp_affine
@@ -54,6 +54,23 @@ def test_deskewing_makes_slanted_strokes_alike():
     raw = fit_features(images, "pixels", 3)[1]
     spread_of = [float(np.ptp(features, axis=0).max()) for features in (upright, raw)]
     assert spread_of[0] < 0.12 * spread_of[1]
+
+
+def test_the_axes_of_few_images_are_those_of_their_singular_values():
+    from scipy.linalg import svd
+
+    X = np.random.default_rng(0).normal(size=(30, 80)).astype(np.float32) * np.linspace(
+        3, 0.5, 80, dtype="f4"
+    )
+    X -= X.mean(axis=0)
+    _, roots, expected = svd(X, full_matrices=False)
+    for kept in (10, 30):
+        # The last of 30 is no axis of 30 centered images: products of images cannot tell where it points.
+        axes, variances, total = _axes_of_few(X, kept)
+        assert variances[:29] == pytest.approx(roots[:kept][:29] ** 2, rel=1e-3)
+        assert total == pytest.approx((roots**2).sum(), rel=1e-5)
+        assert axes @ axes.T == pytest.approx(np.eye(kept), abs=1e-5)
+        assert np.abs((axes * expected[:kept]).sum(axis=1))[:29] == pytest.approx(1, abs=1e-4)
 
 
 def circular_convolution(image, kernel):

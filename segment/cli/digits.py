@@ -232,8 +232,9 @@ def _say_choices(summary: dict[str, Any]) -> None:
     if found:
         told = found["information"][found["taken"]]
         say(
-            f"taken: {found['taken']}, which tells {told:.4f} nats along the edges, the most of "
-            f"{len(found['information'])} candidates; members agree with {found['mean_confidence']:.1%} of "
+            f"taken: {found['taken']}, which tells {told:.4f} nats along the edges; the best of "
+            f"{len(found['information'])} candidates tells {max(found['information'].values()):.4f}, their "
+            f"rounds differ by {found['spread']:.4f}; members agree with {found['mean_confidence']:.1%} of "
             "the labels"
         )
 

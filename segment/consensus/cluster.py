@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,8 @@ from segment.parallel import single_threaded_blas
 
 # Members are agreed on several times, by other cells and draws: the judge takes the best.
 N_ROUNDS = 3
+# What the candidates are called that a cut of the eigenvectors has refined.
+CUT = ", cut"
 Step = Callable[[str, float], None]
 
 
@@ -32,7 +34,9 @@ class Consensus:
     candidates : dict of str to float
         What each candidate tells along the edges of the near graph, nats: no label is needed for it.
     taken : str
-        The candidate of most information: its labels are these.
+        The candidate whose labels these are (see `take`).
+    spread : float
+        How much the rounds differ, nats: candidates nearer to each other than that are as good.
     """
 
     labels: np.ndarray
@@ -40,6 +44,7 @@ class Consensus:
     stability: float
     candidates: dict[str, float]
     taken: str
+    spread: float
 
 
 @single_threaded_blas()
@@ -80,17 +85,37 @@ def cluster_graphs(
         moved = move_samples(graphs.near, agreement.labels, n_clusters, generator)
         name = f"consensus {i + 1}"
         found[name] = move_blocks(graphs, moved, n_clusters, generator, n_jobs)
-        found[f"{name}, cut"] = cut_spectrum(graphs, found[name], n_clusters, generator)
+        found[name + CUT] = cut_spectrum(graphs, found[name], n_clusters, generator)
     for name, labels in (others or {}).items():
         # It has its own shape: only single samples move.
         found[name] = move_samples(graphs.near, labels, n_clusters, rng)
     found = {name: _in_order(labels) for name, labels in found.items()}
     values = {name: told(graphs.near, labels, n_clusters) for name, labels in found.items()}
-    taken = max(values, key=lambda name: values[name])
+    taken, spread = take(values, list(others or ()))
     labels = found[taken]
     return Consensus(
-        labels, confidence(members, labels, n_clusters), float(np.mean(stabilities)), values, taken
+        labels, confidence(members, labels, n_clusters), float(np.mean(stabilities)), values, taken, spread
     )
+
+
+def take(values: Mapping[str, float], others: Sequence[str]) -> tuple[str, float]:
+    """Return the candidate to take, and how much the rounds of the consensus differ.
+
+    What tells most is taken. But rounds differ by chance: another clustering that comes as near to the best
+    as rounds do to each other is as good, and is taken as the simpler description.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        What each candidate tells.
+    others : sequence of str
+        Those that are not of the consensus.
+    """
+    by_round = [max(values[name], values[name + CUT]) for name in values if name + CUT in values]
+    spread = max(by_round) - min(by_round)
+    best = max(values, key=lambda name: values[name])
+    near = [name for name in others if values[name] >= values[best] - spread]
+    return max(near, key=lambda name: values[name], default=best), spread
 
 
 def _in_order(labels: np.ndarray) -> np.ndarray:

@@ -80,6 +80,7 @@ def _consensus(clustering: DigitClustering) -> dict[str, Any]:
         chosen["consensus"] = {
             "information": found.candidates,
             "taken": found.taken,
+            "spread": found.spread,
             "stability": found.stability,
             "mean_confidence": float(found.confidence.mean()),
         }
