@@ -176,6 +176,7 @@ def test_the_command_finds_the_number_and_says_what_it_took(tmp_path, bars):
     assert number["chosen"] == len(summary["cluster_sizes"]) == 3
     assert number["counts"] == list(range(2, 21))
     assert (tmp_path / "out" / "number_of_clusters.png").exists()
+    assert (tmp_path / "out" / "wrong.png").exists() == (summary["accuracy"] < 1)
     assert "3 clusters: so say" in result.stderr
     assert f"taken: {summary['consensus']['taken']}" in result.stderr
     found = summary["consensus"]

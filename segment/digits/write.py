@@ -19,6 +19,8 @@ from segment.output import versions, write_json, write_text
 from segment.style import save_figure
 
 EXAMPLES = 6
+# Wrong digits of a cluster that are shown.
+WRONG = 16
 
 
 def summarize(
@@ -156,6 +158,8 @@ def figures(clustering: DigitClustering, summary: dict[str, Any]) -> Iterator[tu
         yield "restarts", draw.draw_restarts(bounds, scores, rounds, measure)
     yield "components", _components(clustering, names)
     yield "samples", draw.draw_samples(list(_examples(clustering, names)))
+    if clustering.consensus is not None and (wrong := list(_wrong(clustering, names))):
+        yield "wrong", draw.draw_samples(wrong)
     if clustering.curve is not None:
         yield "number_of_clusters", draw.draw_stability(clustering.curve)
     if clustering.n_clusters > 2 and clustering.features.shape[1] > 1:
@@ -230,6 +234,20 @@ def _examples(clustering: DigitClustering, names: list[str]) -> Iterator[tuple[s
             wrong = wrong[np.argsort(-sure[wrong], kind="stable")[:EXAMPLES]]
             kinds.append(("wrongly clustered (true digit)", images[wrong], [str(t) for t in truth[wrong]]))
         yield names[k], kinds
+
+
+def _wrong(clustering: DigitClustering, names: list[str]) -> Iterator[tuple[str, list]]:
+    """Yield, by cluster, the digits that do not belong there, the least certain first."""
+    labels, truth, sure = clustering.labels, clustering.digits.labels, clustering.certainty
+    if truth is None:
+        return
+    is_wrong = truth != clustering.model.mapping[labels]
+    title = f"wrong: true digit, {clustering.certainty_is}; the least certain first"
+    for k in sorted(np.unique(labels[is_wrong]), key=lambda k: names[k]):
+        rows = np.flatnonzero(is_wrong & (labels == k))
+        few = rows[np.argsort(sure[rows], kind="stable")[:WRONG]]
+        captions = [f"{truth[i]}, {sure[i]:.2f}" for i in few]
+        yield f"{names[k]} ({len(rows)})", [(title, clustering.digits.images[few], captions)]
 
 
 def _discriminative(clustering: DigitClustering) -> np.ndarray:
