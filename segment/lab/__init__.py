@@ -64,6 +64,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("five-points", "Five points by hand", "What does one step of EM compute?"),
         _experiment("death-notices", "Death notices", "What do counts hide, and how slow can EM be?"),
         _experiment("bernoulli-digits", "Binary digits", "What do the components of a mixture look like?"),
+        _experiment(
+            "variational", "Components that fade", "Does EM have to be told how many components there are?"
+        ),
         _experiment("video-background", "What moves", "Why does a pixel need more than one Gaussian?"),
         _experiment("linkage", "Genetic linkage", "How fast is EM, and how sure is its answer?"),
         _experiment("online", "Variants of EM", "Must a step see all the data, and maximize?"),

@@ -20,7 +20,12 @@ from segment.report.blocks import (
     TableBlock,
     embedded_figure,
 )
-from segment.report.replays import replay_four_gaussians, replay_mouse, replay_video_background
+from segment.report.replays import (
+    replay_four_gaussians,
+    replay_mouse,
+    replay_variational,
+    replay_video_background,
+)
 from segment.report.settings import Settings
 
 # Experiment -> (what makes the replay's data, caption).
@@ -35,6 +40,11 @@ _REPLAYS: dict[str, tuple[Callable[[Any], dict[str, Any]], str]] = {
         replay_four_gaussians,
         "EM on the four Gaussians, iteration by iteration: responsibilities by color, ellipses at two "
         "standard deviations, and the log-likelihood, which never falls.",
+    ),
+    "variational": (
+        replay_variational,
+        "A variational mixture of ten components, step by step: ellipses at two standard deviations; those "
+        "without points fade. The curve is the lower bound of the log evidence.",
     ),
     "video-background": (
         replay_video_background,

@@ -9,6 +9,7 @@ import numpy as np
 from segment.lab.four_gaussians import FourGaussians
 from segment.lab.mouse import Mouse
 from segment.lab.trace import Trace
+from segment.lab.variational import FADED, Variational
 from segment.lab.video_background import VideoBackground
 from segment.mixture.expectation import responsibilities
 from segment.mixture.families.gaussian.parameters import Parameters
@@ -48,7 +49,7 @@ class View:
         return found
 
 
-def em_panel(X: np.ndarray, trace: Trace[Parameters], view: View) -> dict[str, Any]:
+def em_panel(X: np.ndarray, trace: Trace[Any], view: View) -> dict[str, Any]:
     """Return a panel of EM: responsibilities in per cent, ellipses, and the log-likelihood."""
     steps = [
         {
@@ -86,6 +87,17 @@ def replay_four_gaussians(result: FourGaussians) -> dict[str, Any]:
     """Return the replay of EM on the four Gaussians."""
     view = View(result.X)
     return _replay(result.X, view, [em_panel(result.X, result.trace, view)])
+
+
+def replay_variational(result: Variational) -> dict[str, Any]:
+    """Return the replay of a variational mixture; the ellipses of faded components shrink to points."""
+    view = View(result.X)
+    panel = em_panel(result.X, result.trace, view)
+    for step, parameters in zip(panel["steps"], result.trace.parameters, strict=True):
+        for k in np.flatnonzero(parameters.weights <= FADED):
+            step["ellipses"][k] = [*step["ellipses"][k][:2], 0.0, 0.0, 0.0]
+    panel |= {"title": "ten components", "curve": "lower bound (nats)"}
+    return _replay(result.X, view, [panel])
 
 
 def replay_video_background(result: VideoBackground) -> dict[str, Any]:
