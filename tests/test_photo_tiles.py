@@ -11,14 +11,17 @@ from click.testing import CliRunner
 from photos import encoded, noisy
 
 from segment.cli import main
+from segment.data.samples import Samples
 from segment.errors import ImageError, OutputError
 from segment.photo import distinct, read_photo, segment_photo
+from segment.photo.fit import fit_colors
 from segment.photo.smooth import SMOOTHINGS
 from segment.photo.specks import merge_specks
 from segment.photo.tiles import photo as tiled_photos
 from segment.photo.tiles import tables
 from segment.photo.tiles.fit import segment_tiles
 from segment.photo.tiles.photo import Selection, TiledPhoto
+from segment.photo.tiles.rare import rare_starts
 from segment.photo.tiles.specks import merge_stored, strip_regions
 from segment.photo.tiles.store import LabelStore
 
@@ -214,6 +217,26 @@ def test_tables_of_keys_give_way_where_they_neither_pay_nor_fit():
     few = image // 16384
     _tiff("b.tif", few, **BANDS)
     assert labels_of("b.tif", smooth="none", memory=600_000)[1].how_fitted == "table"
+
+
+def test_a_rare_color_of_a_large_photo_gets_a_component():
+    rng = np.random.default_rng(0)
+    common = np.repeat([[90, 2, 2], [60, 20, -5], [45, 30, -30], [20, 10, -30]], 3000, axis=0)
+    spot = rng.normal([60, 98, -60], 2, (5, 3))
+    X = np.vstack([common + rng.normal(0, 3, common.shape), spot])
+    # Ten pixels in a million.
+    samples = Samples.of(X, np.r_[np.full(12000, 100.0), np.full(5, 2.4)])
+    starts = rare_starts(samples, 5, relative_reg=3e-3)
+    options = {"n_components": 5, "relative_reg": 3e-3}
+    plain, _ = fit_colors(samples, "lab", **options)
+    found, _ = fit_colors(samples, "lab", **options, more_starts=lambda n: starts)
+    distance = np.linalg.norm(found.parameters.means - [60, 98, -60], axis=1)
+    assert distance.min() < 3
+    assert found.parameters.weights[distance.argmin()] == pytest.approx(1e-5, rel=0.01)
+    assert np.linalg.norm(plain.parameters.means - [60, 98, -60], axis=1).min() > 30
+    assert found.lower_bound > plain.lower_bound
+    few = Samples.of(X[:3], np.ones(3))
+    assert rare_starts(few, 5, relative_reg=3e-3) == []
 
 
 # --- counting -----------------------------------------------------------------------------------------
@@ -468,7 +491,7 @@ def test_labels_as_ome_zarr_and_a_model_that_is_applied():
 
 def test_above_a_size_photos_are_read_by_tiles_and_not_smoothed(monkeypatch):
     monkeypatch.setattr("segment.photo.read.MAX_PIXELS", 10_000)
-    monkeypatch.setattr("segment.photo.tiles.fit.MOST_SMOOTHED", 10_000)
+    monkeypatch.setattr("segment.photo.tiles.fit.LARGE", 10_000)
     _tiff("a.tif")
     result = run("a.tif", "-k", 3, "--json")
     assert "warning: a.tif: not smoothed" in result.stderr

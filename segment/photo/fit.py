@@ -135,6 +135,7 @@ def fit_colors(
     random_state: int = 0,
     n_jobs: int | None = None,
     check: Callable[[int], None] = lambda n_components: None,
+    more_starts: Callable[[int], list[Parameters]] = lambda n_components: [],
 ) -> tuple[EMResult[Parameters], dict[int, float] | None]:
     """Fit a mixture to colors, its components ordered from dark to light.
 
@@ -149,6 +150,8 @@ def fit_colors(
         What the number of components is chosen on, instead of all samples.
     check : callable
         Called with the number of components before it is fitted.
+    more_starts : callable
+        Returns further starts for that number.
 
     Returns
     -------
@@ -168,25 +171,20 @@ def fit_colors(
         )
     n_components = checked_count(n_components, samples.n_samples)
     check(n_components)
-    result = _fit(samples, family, n_components, n_init, random_state, n_jobs)
+    starts = starting_points(
+        samples, n_components, family=family, n_init=n_init, random_state=random_state, n_jobs=n_jobs
+    )
+    result = _fit(samples, family, [*starts, *more_starts(n_components)], n_jobs)
     return _ordered(result, color_space), selection
 
 
 def _fit(
-    samples: Samples,
-    family: Gaussian,
-    n_components: int,
-    n_init: int | None,
-    random_state: int,
-    n_jobs: int | None,
+    samples: Any, family: Gaussian, starts: list[Parameters], n_jobs: int | None
 ) -> EMResult[Parameters]:
     """Fit from the most promising start: where there are several, some steps on all colors decide.
 
     Against fitting from each of them that takes half the time, and finds the same optimum nearly always.
     """
-    starts = starting_points(
-        samples, n_components, family=family, n_init=n_init, random_state=random_state, n_jobs=n_jobs
-    )
     if len(starts) == 1:
         return climb(samples, family, starts[0], n_jobs=n_jobs)
 

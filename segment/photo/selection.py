@@ -107,14 +107,14 @@ def coarse_histogram(samples: Samples, random_state: int = 0) -> Samples:
     Cells are `CELL` standard deviations wide, and all weights together are `SAMPLE_SIZE` at most. Where
     cells would be more than `MOST_CELLS`, samples are drawn instead.
     """
-    gathered = subsample(_gathered(samples), MOST_CELLS, np.random.default_rng(random_state))
-    scale = min(1.0, SAMPLE_SIZE / samples.total_weight) * samples.total_weight / gathered.total_weight
-    return Samples(gathered.X, scale * gathered.sample_weight)
+    cells = subsample(gathered(samples), MOST_CELLS, np.random.default_rng(random_state))
+    scale = min(1.0, SAMPLE_SIZE / samples.total_weight) * samples.total_weight / cells.total_weight
+    return Samples(cells.X, scale * cells.sample_weight)
 
 
-def _gathered(samples: Samples) -> Samples:
+def gathered(samples: Samples, cell: float = CELL) -> Samples:
     """Return the histogram; samples that are all equal, or too wide for a grid, keep their own rows."""
-    width = CELL * np.sqrt(samples.variance.mean())
+    width = cell * np.sqrt(samples.variance.mean())
     low = samples.X.min(axis=0).astype(np.float64)
     extent = (samples.X.max(axis=0) - low) / width + 1 if width > 0 else np.array([np.inf])
     if np.log2(extent).sum() > 62:

@@ -10,6 +10,7 @@ import numpy as np
 from segment.parallel import single_threaded_blas
 from segment.photo.arguments import as_photo
 from segment.photo.regions.hierarchy import find_region_tree
+from segment.photo.regions.sizes import working_shapes
 from segment.photo.regions.tree import RegionTree
 from segment.photo.segmentation import Segmentation, palette_of
 from segment.stopwatch import Stopwatch
@@ -54,6 +55,7 @@ class RegionSegmentation(Segmentation):
             "n_regions": self.n_labels,
             "n_leaves": self.tree.n_leaves,
             "scale": self.scale,
+            "found_at": working_shapes(self.photo.shape),
         }
 
 

@@ -15,6 +15,7 @@ from segment.data.subsample import subsample
 from segment.errors import ImageError, SegmentWarning
 from segment.memory import available_memory
 from segment.mixture.expectation import log_likelihood
+from segment.mixture.families.gaussian.parameters import Parameters
 from segment.parallel import resolve_n_jobs, single_threaded_blas
 from segment.photo.arguments import checked_seed
 from segment.photo.colors import BANDS, color_space_of
@@ -25,6 +26,7 @@ from segment.photo.smooth import smoothing_of
 from segment.photo.tiles.count import Counted, count
 from segment.photo.tiles.label import Labeler
 from segment.photo.tiles.photo import Selection, TiledPhoto
+from segment.photo.tiles.rare import rare_starts
 from segment.photo.tiles.segmentation import TiledSegmentation
 from segment.photo.tiles.store import LabelStore
 from segment.photo.tiles.walk import Notify, quietly
@@ -33,8 +35,8 @@ from segment.stopwatch import Stopwatch
 # Where the system does not tell how much memory is free.
 _SUPPOSED_MEMORY = 4 << 30
 
-# A photo of more pixels is not smoothed unless asked for.
-MOST_SMOOTHED = MAX_PIXELS
+# A photo of more pixels is not smoothed unless asked for, and is looked at for rare colors.
+LARGE = MAX_PIXELS
 
 # Of pixels that stand for themselves, so many choose the number of components.
 _CHOOSING = 1 << 20
@@ -99,7 +101,7 @@ def segment_tiles(
         if smooth is None:
             smooth = _default_smoothing(photo)
         smoothing = smoothing_of(smooth)
-        n_threads = _threads(photo, memory, n_jobs)
+        n_threads = _threads(photo, memory, n_jobs, smoothing is not None)
         # Hashing takes no part in the result, and a core that waits for the disk.
         hashing = threading.Thread(target=lambda: photo.sha256, daemon=True)
         hashing.start()
@@ -110,7 +112,8 @@ def segment_tiles(
             counted = count(photo, space, n_threads, memory, notify)
         with watch.step("fit"):
             notify("fit", 0, 1)
-            fields, model = _fitted(counted, model, space, fitting, random_state, n_jobs)
+            rare = photo.n_pixels > LARGE
+            fields, model = _fitted(counted, model, space, fitting, rare, random_state, n_jobs)
         with watch.step("label"):
             store = LabelStore(photo.shape, model.parameters.n_components, folder or tempfile.gettempdir())
             try:
@@ -147,10 +150,10 @@ def segment_tiles(
 
 
 def _default_smoothing(photo: TiledPhoto) -> str:
-    if photo.n_pixels <= MOST_SMOOTHED:
+    if photo.n_pixels <= LARGE:
         return "light"
     warnings.warn(
-        f"not smoothed, as are all photos of more than {MOST_SMOOTHED // 10**6} megapixels unless asked for "
+        f"not smoothed, as are all photos of more than {LARGE // 10**6} megapixels unless asked for "
         "(--smooth light, or --smooth 3px)",
         SegmentWarning,
         stacklevel=3,
@@ -165,18 +168,18 @@ def _space(photo: TiledPhoto, model: PhotoModel | None, asked: str) -> str:
     return color_space_of(asked).name if photo.is_color else BANDS
 
 
-def _threads(photo: TiledPhoto, memory: int, n_jobs: int) -> int:
+def _threads(photo: TiledPhoto, memory: int, n_jobs: int, is_smoothed: bool) -> int:
     """Return how many strips may be in memory at once."""
     start, stop = photo.strips[0]
-    # Tiles as decoded, pixels, weights, labels as int32, as stored, and regions.
-    needed = 3 * photo.strip_bytes + 16 * (stop - start) * photo.shape[1]
+    # Tiles as decoded and pixels; labels as int32 and as stored; regions, where specks are merged.
+    needed = 2 * photo.strip_bytes + (12 if is_smoothed else 6) * (stop - start) * photo.shape[1]
     if 2 * needed > memory:
         raise ImageError(
             f"{photo.source}: declares tiles or strips so high that {photo.shape[1]} x {stop - start} pixels "
             f"are read at once: {2 * needed / 1e9:.2f} GB of memory, {memory / 1e9:.2f} GB are allowed; "
             "allow more with --memory, or write the photo with lower ones"
         )
-    return max(1, min(n_jobs, memory // (4 * needed)))
+    return max(1, min(n_jobs, memory // (2 * needed)))
 
 
 def _fitted(
@@ -184,6 +187,7 @@ def _fitted(
     model: PhotoModel | None,
     space: str,
     fitting: dict[str, Any],
+    rare: bool,
     random_state: int,
     n_jobs: int,
 ) -> tuple[dict[str, Any], PhotoModel]:
@@ -195,8 +199,14 @@ def _fitted(
     choosing = samples
     if not isinstance(samples, Samples) and options["n_components"] == AUTO:
         choosing = subsample(samples, _CHOOSING, np.random.default_rng(random_state))
-    result, selection = fit_colors(
-        samples, space, **options, choosing=choosing, random_state=random_state, n_jobs=n_jobs
-    )
+    shared: dict[str, Any] = {"random_state": random_state, "n_jobs": n_jobs}
+    kept: dict[str, Any] = {
+        name: options[name] for name in ("covariance_type", "relative_reg") if name in options
+    }
+
+    def more(n: int) -> list[Parameters]:
+        return rare_starts(samples, n, **kept, **shared) if rare and isinstance(samples, Samples) else []
+
+    result, selection = fit_colors(samples, space, **options, choosing=choosing, more_starts=more, **shared)
     fields = {"result": result, "selection": selection, "log_likelihood": result.log_likelihood}
     return fields, PhotoModel(result.parameters, space)
