@@ -70,6 +70,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("video-background", "What moves", "Why does a pixel need more than one Gaussian?"),
         _experiment("linkage", "Genetic linkage", "How fast is EM, and how sure is its answer?"),
         _experiment("online", "Variants of EM", "Must a step see all the data, and maximize?"),
+        _experiment("earthquakes", "Earthquakes", "What do neighbors in time tell of each other?"),
         _experiment("iris", "Iris", "Is the highest likelihood always the answer?", own_figures=True),
     )
 }

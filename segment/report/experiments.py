@@ -21,6 +21,7 @@ from segment.report.blocks import (
     embedded_figure,
 )
 from segment.report.replays import (
+    replay_earthquakes,
     replay_four_gaussians,
     replay_mouse,
     replay_variational,
@@ -45,6 +46,12 @@ _REPLAYS: dict[str, tuple[Callable[[Any], dict[str, Any]], str]] = {
         replay_variational,
         "A variational mixture of ten components, step by step: ellipses at two standard deviations; those "
         "without points fade. The curve is the lower bound of the log evidence.",
+    ),
+    "earthquakes": (
+        replay_earthquakes,
+        "Baum-Welch on the earthquakes, iteration by iteration: years to the right, counts upwards, in the "
+        "colors of the three states; left by the posterior of each year, right by the most probable path "
+        "(Viterbi). The crosses are the states' rates.",
     ),
     "video-background": (
         replay_video_background,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from segment.lab.earthquakes import COUNTS, FIRST_YEAR, Earthquakes
 from segment.lab.four_gaussians import FourGaussians
 from segment.lab.mouse import Mouse
 from segment.lab.trace import Trace
@@ -112,6 +113,33 @@ def replay_video_background(result: VideoBackground) -> dict[str, Any]:
     values = [len(mixture) for mixture in result.mixtures]
     panel = {"title": "a pixel", "curve": "components", "values": values, "steps": steps}
     return {"size": view.size(), "points": view.places(X), "colors": COLORS[:n], "panels": [panel]}
+
+
+def replay_earthquakes(result: Earthquakes) -> dict[str, Any]:
+    """Return the replay of Baum-Welch: every year's posterior, and the most probable path, by iteration."""
+    years = FIRST_YEAR + np.arange(len(COUNTS))
+    X = np.stack([years, COUNTS], axis=1)
+    view = View(X)
+    n = len(result.model.starts_)
+    rates = [
+        view.places(np.stack([np.full(n, FIRST_YEAR - 3), step.emissions.rates[:, 0]], axis=1))
+        for step in result.trace.parameters
+    ]
+    values = [round(float(value), 3) for value in result.trace.log_likelihoods]
+    shares = {
+        "posterior of each year": [np.rint(100 * found).astype(int).tolist() for found in result.posteriors],
+        "most probable path": [(100 * (path[:, None] == np.arange(n))).tolist() for path in result.paths],
+    }
+    panels = [
+        {
+            "title": title,
+            "curve": "log-likelihood (nats)",
+            "values": values,
+            "steps": [{"shares": one, "centers": at} for one, at in zip(found, rates, strict=True)],
+        }
+        for title, found in shares.items()
+    ]
+    return _replay(X, view, panels)
 
 
 def _nearest(X: np.ndarray, mixture: np.ndarray, n: int) -> list[list[int]]:

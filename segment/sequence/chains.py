@@ -122,4 +122,4 @@ def _climb(found: ChainStatistics, transitions: np.ndarray) -> np.ndarray:
         return -_expected(found, A), -down[possible]
 
     start = np.log(transitions[possible])
-    return rows(minimize(descent, start, jac=True, method="L-BFGS-B", options={"maxiter": 100}).x)
+    return rows(minimize(descent, start, jac=True, method="L-BFGS-B", options={"maxiter": 8}).x)
