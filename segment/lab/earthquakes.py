@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from segment.em import SmallGain
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import Check, Column, Outcome, Picture, Table, close
 from segment.lab.trace import Trace, never_falls, trace_model
 from segment.mixture.families.table import FAMILIES
@@ -40,6 +41,26 @@ STATIONARY = (-342.3183, -329.4603)
 # An independent mixture of three Poissons of the same counts.
 MIXTURE = -356.8489
 STATES = ("calm", "middling", "wild")
+
+
+LESSON = Lesson(
+    given="How many earthquakes of magnitude 7 and more the world had in each of 107 years, 1900 to 2006.",
+    hidden="The state that the world was in each year: calm, middling or wild. Each has a rate of "
+    "its own, and the next year's state depends on this year's.",
+    e_step="Forward through the years, then backward: the probability of every state in every year, "
+    "and of every step from one state to another, given all the counts. A year alone says "
+    "little; its neighbors say more.",
+    m_step="The rate of a state is the mean count of its years, each counted by its probability; the "
+    "probability of going from one state to another is the share of such steps.",
+    look="In the replay, how years that are alike and near each other settle into one color, where "
+    "the counts alone would flicker. Then how the most probable path differs from the most "
+    "probable state of each year.",
+    references=(
+        "Zucchini et al. 2016",
+        "Baum et al. 1970",
+        "Viterbi 1967",
+    ),
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -18,6 +18,7 @@ from segment.em.uncertainty import (
     observed_information,
     supplemented_em,
 )
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Picture, Table, at_most, close
 from segment.lab.trace import Trace, never_falls, trace_model
 from segment.style import COLORS, INK, new_figure, quiet_axes, quiet_legend
@@ -31,6 +32,32 @@ PATH = (0.5, 0.608247, 0.624321, 0.626489)
 LIMIT, SMALL_LIMIT = 0.6268214979, 0.9034401
 RATE, INFORMATION = 0.132779, 377.517
 N_REPLICATES = 1000
+
+
+LESSON = Lesson(
+    given="197 animals in four classes, 125, 18, 20 and 34 of them. Genetics says that the classes "
+    "have the probabilities 1/2 + p/4, (1 - p)/4, (1 - p)/4 and p/4, with one unknown number "
+    "p.",
+    hidden="For each of the 125 whether it belongs to the half that says nothing of p, or to the "
+    "quarter p/4. Were that known, p would be a share.",
+    e_step="The 125 are shared out in the proportion of the two probabilities, 1/2 to p/4: so many "
+    "of them speak for p, on average. Monte Carlo EM draws that number many times and takes "
+    "the mean.",
+    m_step="p is the share of the animals that speak for p (those of the 125, and the 34) among all "
+    "that speak at all (these, and the 18 and 20 that speak against it).",
+    look="How fast the distance from the limit falls: by the same factor at every step of EM, the "
+    "share of the information that is hidden; in leaps for Newton's method, which may also "
+    "leave [0, 1] and fall, as EM never does.",
+    references=(
+        "Dempster et al. 1977",
+        "Rao 1965",
+        "Louis 1982",
+        "Meng & Rubin 1991",
+        "Lange 1995",
+        "Wei & Tanner 1990",
+        "Caffo et al. 2005",
+    ),
+)
 
 
 class LinkageModel(Model[float]):
@@ -289,15 +316,11 @@ def _findings(
 ) -> tuple[str, ...]:
     found = errors["observed information"]
     return (
-        "Given are 197 animals in four classes (125, 18, 20, 34) whose probabilities depend on one number p: "
-        "1/2 + p/4, (1 - p)/4 twice, and p/4. Hidden is, for each of the 125, whether it belongs to the half "
-        "that says nothing of p or to the quarter p/4. The E-step shares the 125 out in the proportion of "
-        f"the two probabilities (at the end {125 * trace.last / (2 + trace.last):.2f} speak for p); the "
-        "M-step counts: p is the share of the animals that speak for p among all that speak at all.",
-        f"Look at the steps: EM gains a digit about every {-1 / np.log10(rate):.2f} steps, for each keeps "
+        f"At the end {125 * trace.last / (2 + trace.last):.2f} of the 125 animals speak for p = {trace.last:.6f}.",
+        f"EM gains a digit about every {-1 / np.log10(rate):.2f} steps, for each keeps "
         f"{rate:.6f} of the distance to the limit {trace.last:.10f}, which is the share of the information "
         f"that is hidden. Newton's method needs {len(path) - 1} steps, since its digits double, but it may "
-        "leave [0, 1] and fall; EM never does. (Dempster, Laird & Rubin 1977, JRSS B 39; Rao 1965.)",
+        "leave [0, 1] and fall; EM never does.",
         f"Monte Carlo EM draws in place of computing. Its rule draws more where a step may be no gain, from "
         f"{drawn.steps[0].n_draws} draws to {drawn.steps[-1].n_draws}, and stops at {drawn.parameters:.5f} "
         f"after {drawn.n_draws} draws: noise is cheap at first, where steps are long, and dear at the end.",

@@ -21,6 +21,7 @@ from segment.em import (
     run_em,
     run_monte_carlo,
 )
+from segment.lab.lesson import Lesson
 from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_most
 from segment.mixture.expectation import log_densities, log_likelihood, responsibilities
 from segment.mixture.families.gaussian.family import Gaussian
@@ -40,6 +41,29 @@ N_BLOCKS = 20
 
 # Sums that nothing is taken from: weights, values, squares of each component.
 Raw = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+LESSON = Lesson(
+    given="4000 points in the plane, drawn from three Gaussians that overlap, and one poor start for all.",
+    hidden="Which Gaussian each point came from.",
+    e_step="Responsibilities of all points (EM), of one block of points at a time (incremental, "
+    "stepwise), or components drawn at random by them (Monte Carlo).",
+    m_step="All parameters at once (EM), some at a time (ECM), one Newton step uphill in place of "
+    "the maximum, or a leap beyond the maximum along the path so far (SQUAREM, Anderson).",
+    look="Where a curve is steep and where it is flat, by passes over the data: the first passes "
+    "are cheap for those that take blocks, the last ones for those that extrapolate. A "
+    "straight line on the logarithmic scale is a constant rate of convergence.",
+    references=(
+        "Neal & Hinton 1998",
+        "Cappe & Moulines 2009",
+        "Meng & Rubin 1993",
+        "Lange 1995",
+        "Varadhan & Roland 2008",
+        "Walker & Ni 2011",
+        "Wei & Tanner 1990",
+        "Caffo et al. 2005",
+    ),
+)
 
 
 class RawModel(Model[Parameters]):
@@ -282,10 +306,6 @@ def _findings(curves: dict[str, np.ndarray], best: float) -> tuple[str, ...]:
         return f"more than {PASSES}" if within[name] is None else f"{within[name]}"
 
     return (
-        f"Given are {N_SAMPLES} points of three Gaussians that overlap; hidden is which of them each came "
-        "from. All variants share the E-step's formula and differ in how much of it they take at a time and "
-        "in what the M-step does. Look at where a curve is steep and where it is flat: the first passes are "
-        "cheap for those that take blocks, the last ones for those that extrapolate.",
         f"To within 5 nats of the optimum, EM takes {passes('EM')} passes, SQUAREM {passes('SQUAREM')}, "
         f"Anderson {passes('Anderson')}, incremental EM {passes('incremental')}, stepwise EM "
         f"{passes('stepwise')}. Of {N_BLOCKS} blocks, stepwise EM forgets the old ones by degrees: its "
@@ -294,8 +314,7 @@ def _findings(curves: dict[str, np.ndarray], best: float) -> tuple[str, ...]:
         "ECM maximizes over weights and means first, then over variances. Here both are formulas, and it "
         "does what EM does; with an E-step between the parts (multicycle) a step climbs further but costs "
         "two passes. One Newton step in place of the M-step, halved where it would lead downhill, is as good "
-        "as the maximum near the end. (Neal & Hinton 1998; Cappe & Moulines 2009; Meng & Rubin 1993; Lange "
-        "1995; Varadhan & Roland 2008; Walker & Ni 2011; Caffo, Jank & Jones 2005.)",
+        "as the maximum near the end.",
         f"Monte Carlo EM draws components in place of computing probabilities; its rule draws more as gains "
         f"drown in noise, and ends {best - curves['Monte Carlo'][-1]:.1f} nats below the optimum after "
         f"{len(curves['Monte Carlo']) - 1} passes.",
