@@ -71,6 +71,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment("linkage", "Genetic linkage", "How fast is EM, and how sure is its answer?"),
         _experiment("online", "Variants of EM", "Must a step see all the data, and maximize?"),
         _experiment("earthquakes", "Earthquakes", "What do neighbors in time tell of each other?"),
+        _experiment("potts", "A Potts field", "What do neighbors in the plane tell of each other?"),
+        _experiment("merging", "Merging", "How many clusters are six Gaussians?"),
+        _experiment("federated", "Federated", "Can sites fit together that may not share rows?"),
         _experiment("iris", "Iris", "Is the highest likelihood always the answer?", own_figures=True),
     )
 }

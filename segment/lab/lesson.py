@@ -7,7 +7,8 @@ from dataclasses import dataclass
 # Key as it stands in the text -> what stands in the list at the end of the report.
 REFERENCES = {
     "Baudry et al. 2010": "Baudry, J.-P., Raftery, A. E., Celeux, G., Lo, K. and Gottardo, R. (2010). "
-    "Combining mixture components for clustering. Journal of Computational and Graphical Statistics 19, 332-353.",
+    "Combining mixture components for clustering. Journal of Computational and Graphical "
+    "Statistics 19, 332-353.",
     "Baum et al. 1970": "Baum, L. E., Petrie, T., Soules, G. and Weiss, N. (1970). A maximization "
     "technique occurring in the statistical analysis of probabilistic functions of "
     "Markov chains. Annals of Mathematical Statistics 41, 164-171.",

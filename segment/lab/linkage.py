@@ -316,7 +316,8 @@ def _findings(
 ) -> tuple[str, ...]:
     found = errors["observed information"]
     return (
-        f"At the end {125 * trace.last / (2 + trace.last):.2f} of the 125 animals speak for p = {trace.last:.6f}.",
+        f"At the end {125 * trace.last / (2 + trace.last):.2f} of the 125 animals speak for p, "
+        f"which is {trace.last:.6f}.",
         f"EM gains a digit about every {-1 / np.log10(rate):.2f} steps, for each keeps "
         f"{rate:.6f} of the distance to the limit {trace.last:.10f}, which is the share of the information "
         f"that is hidden. Newton's method needs {len(path) - 1} steps, since its digits double, but it may "
