@@ -86,3 +86,23 @@ def maximize(X, sample_weight, shares, covariance_type):
         "spherical": lambda: np.array([np.diag(matrix).mean() for matrix in matrices]),
     }[covariance_type]()
     return weights, means, covariances
+
+
+def log_bernoulli(x, probabilities):
+    """log P(x) of independent binary features."""
+    return math.fsum(math.log(p if value == 1 else 1 - p) for value, p in zip(x, probabilities, strict=True))
+
+
+def log_poisson(x, rates):
+    """log P(x) of independent counts."""
+    return math.fsum(
+        value * math.log(rate) - rate - math.lgamma(value + 1) for value, rate in zip(x, rates, strict=True)
+    )
+
+
+def log_density_of_known(x, mean, covariance):
+    """log N of the entries that are not NaN, all others integrated out."""
+    known = np.flatnonzero(~np.isnan(x))
+    if len(known) == 0:
+        return 0.0
+    return weighted_log_density(np.asarray(x)[known], 1.0, mean[known], covariance[np.ix_(known, known)])
