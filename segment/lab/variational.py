@@ -207,8 +207,8 @@ def pictures(result: Variational) -> tuple[Picture, ...]:
         Picture(
             "variational_weights",
             "Expected weights by step, one line a component, and the lower bound of the log evidence.",
-            "Ten lines of which four rise and six fall to zero one after the other; the bound climbs in "
-            "stairs.",
+            "Ten lines of which four rise and six fall to zero one after the other; the bound climbs "
+            "until they are gone.",
             partial(draw_weights, result),
         ),
     )
