@@ -67,6 +67,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         _experiment(
             "variational", "Components that fade", "Does EM have to be told how many components there are?"
         ),
+        _experiment("missing", "Missing entries", "What if part of the data is not there?"),
         _experiment("video-background", "What moves", "Why does a pixel need more than one Gaussian?"),
         _experiment("linkage", "Genetic linkage", "How fast is EM, and how sure is its answer?"),
         _experiment("online", "Variants of EM", "Must a step see all the data, and maximize?"),

@@ -46,6 +46,8 @@ REFERENCES = {
     "Statistical Association 86, 899-909.",
     "Meng & Rubin 1993": "Meng, X.-L. and Rubin, D. B. (1993). Maximum likelihood estimation via the ECM "
     "algorithm: a general framework. Biometrika 80, 267-278.",
+    "Murray 1977": "Murray, G. D. (1977). Contribution to the discussion of Dempster, Laird and Rubin. "
+    "Journal of the Royal Statistical Society B 39, 27-28.",
     "Neal & Hinton 1998": "Neal, R. M. and Hinton, G. E. (1998). A view of the EM algorithm that "
     "justifies incremental, sparse, and other variants. In Learning in Graphical "
     "Models, 355-368. Kluwer.",
