@@ -405,6 +405,15 @@ def test_a_bad_tile_is_named_or_masked(name):
         assert np.array_equal(pixels[:32], IMAGE[:32])
 
 
+def test_tiles_that_are_left_out_are_nodata_where_that_is_known():
+    for name in ("sparse.tif", "hole.zarr"):
+        BAD[name][0](name)
+        _, weights, photo = pixels_of(name, nodata=0)
+        assert (weights[32:64, 48:96] == 0).all()
+        assert weights.sum() == 150 * 101 - 32 * 48
+        assert not photo.bad
+
+
 def test_a_file_that_changes_between_the_passes_is_refused():
     _tiff("a.tif")
 

@@ -179,7 +179,9 @@ def _threads(photo: TiledPhoto, memory: int, n_jobs: int, is_smoothed: bool) -> 
             f"are read at once: {2 * needed / 1e9:.2f} GB of memory, {memory / 1e9:.2f} GB are allowed; "
             "allow more with --memory, or write the photo with lower ones"
         )
-    return max(1, min(n_jobs, memory // (2 * needed)))
+    # A thread counts 8-bit colors in a table of its own.
+    table = 2**26 if photo.dtype == np.uint8 and photo.n_bands == 3 else 0
+    return max(1, min(n_jobs, memory // (2 * needed + table)))
 
 
 def _fitted(

@@ -20,6 +20,10 @@ class BadTile(Exception):
     """A tile that cannot be read; the text says why."""
 
 
+class MissingTile(BadTile):
+    """A tile that the file leaves out: where a nodata value is known, it is nothing but that."""
+
+
 class Place(NamedTuple):
     """Where a photo's pixels lie in the world.
 

@@ -16,7 +16,7 @@ from segment.errors import ImageError
 from segment.parallel import block_ranges
 from segment.photo.batch import content_hash
 from segment.photo.photo import Photo, to_uint8
-from segment.photo.tiles.grid import BadTile, Grid, Layout, open_grid
+from segment.photo.tiles.grid import BadTile, Grid, Layout, MissingTile, open_grid
 
 REFUSE, MASK = "refuse", "mask"
 BAD_TILES = (REFUSE, MASK)
@@ -222,7 +222,9 @@ class TiledPhoto:
 
     def _judge(self, grid: Grid, row: int, column: int, error: BadTile) -> None:
         """Count a tile that cannot be read, or refuse it."""
-        if self.selection.bad_tiles == REFUSE and not (self.nodata is not None and "missing" in str(error)):
+        if isinstance(error, MissingTile) and self.nodata is not None:
+            return
+        if self.selection.bad_tiles == REFUSE:
             height, width = grid.layout.tile
             raise ImageError(
                 f"{grid.layout.source}: tile {row}, {column} (rows from {row * height}, columns from "

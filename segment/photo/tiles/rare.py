@@ -1,7 +1,7 @@
 """Starts that see rare colors: drawn from all colors by their distance, not by their number.
 
 A start of `starting_points` comes from some thousand pixels: of a color on one pixel in ten thousand it sees
-none or one. In a large photo such a color may be what is looked for.
+none or one. In a large photo such a color may be what is looked for (docs/decisions/rare-colors.md).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 
 from segment.errors import ImageError, SegmentWarning
 from segment.photo.tiff import COLOR_KINDS, PREMULTIPLIED, STRAIGHT, is_tiff, upright_colors
-from segment.photo.tiles.grid import EXTRA, BadTile, Grid, Layout, Place, checked_level
+from segment.photo.tiles.grid import EXTRA, BadTile, Grid, Layout, MissingTile, Place, checked_level
 
 _REDUCED, _MASK = 1, 4
 _PROFILE, _ORIENTATION = 34675, 274
@@ -266,10 +266,10 @@ class Tiff:
     def _decoded(self, plane: _Plane, index: int) -> np.ndarray:
         page, number = plane.page, plane.first + index
         if number >= len(page.dataoffsets):
-            raise BadTile(f"missing: the file lists only {len(page.dataoffsets)} of them")
+            raise MissingTile(f"missing: the file lists only {len(page.dataoffsets)} of them")
         offset, count = page.dataoffsets[number], page.databytecounts[number]
         if not offset or not count:
-            raise BadTile("missing: the file leaves it out")
+            raise MissingTile("missing: the file leaves it out")
         data = self._bytes(offset, count)
         options = {}
         if int(self._page.compression) in _JPEG:

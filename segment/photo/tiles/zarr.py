@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from segment.errors import ImageError
-from segment.photo.tiles.grid import BadTile, Grid, Layout, Place, checked_level, needed
+from segment.photo.tiles.grid import BadTile, Grid, Layout, MissingTile, Place, checked_level, needed
 
 _MARKS = ("zarr.json", ".zarray", ".zgroup")
 _MICROMETERS = {"micrometer": 1.0, "millimeter": 1e3, "nanometer": 1e-3, "meter": 1e6}
@@ -144,7 +144,7 @@ class Zarr:
             at = tuple(place.get(a, channel if a == "c" else 0) for a in self._axes)
             key = self._array.metadata.encode_chunk_key(at)
             if not (self._folder / key).is_file():
-                raise BadTile(
+                raise MissingTile(
                     f"missing chunk {key}; if it was left out since it holds only the fill value "
                     f"{self._array.fill_value}, write it with write_empty_chunks, or mask it"
                 )
