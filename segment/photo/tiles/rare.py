@@ -14,11 +14,14 @@ from segment.mixture.families.gaussian.family import Gaussian
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.model import run
 from segment.mixture.race import Heat, leaders, race
-from segment.mixture.seeding import SUBSAMPLE, starting_points
+from segment.mixture.seeding import SUBSAMPLE, kmeans_plusplus, parameters_from_means
 from segment.photo.selection import gathered
 
 N_STARTS = 32
 _STEPS, _FINALISTS, _TOL = 12, 4, 1e-5
+
+# Weights are raised to these powers in turn while centers are drawn: a rarer color needs a lower one.
+_POWERS = (1.0, 0.5, 0.25, 0.0)
 
 # Width of a cell in standard deviations, and by how much it grows until all cells can be looked at.
 _CELL, _WIDER = 0.2, 1.25
@@ -59,11 +62,11 @@ def rare_starts(
         return []
     # The spread within a cell is given back as blur.
     family = Gaussian.of(cells, covariance_type, relative_reg=relative_reg + width**2 / 12)
-    seeds = np.random.default_rng(random_state).integers(2**32, size=N_STARTS).tolist()
-    starts = [
-        starting_points(cells, n_components, family=family, method="k-means++", random_state=seed)[0]
-        for seed in seeds
-    ]
+    starts = []
+    for number, rng in enumerate(np.random.default_rng(random_state).spawn(N_STARTS)):
+        tempered = Samples(cells.X, cells.sample_weight ** _POWERS[number % len(_POWERS)])
+        centers = kmeans_plusplus(tempered, n_components, rng)
+        starts.append(parameters_from_means(cells, centers, family=family))
 
     def begin(start: Parameters) -> EMResult[Parameters]:
         return run(cells, family, start, tol=_TOL, max_iter=_STEPS, n_jobs=1)
