@@ -13,6 +13,7 @@ from page import in_turn, ratio, table, timed, write_section
 
 from segment import HiddenMarkov
 from segment.em import SmallGain, run_em
+from segment.grid import fit_field
 from segment.lab import EXPERIMENTS
 from segment.lab.earthquakes import COUNTS
 from segment.mixture import Samples, fit_mixture, merge_components, responsibilities
@@ -25,6 +26,8 @@ from segment.sequence.model import ChainModel
 
 N_STARTS = 50
 BEST = -328.5275
+N_PHOTOS, N_COLORS = 10, 5
+STRENGTHS = (0.5, 1.5)
 STEPS = 5
 ROUNDS = 5
 # Sequences, rows of each, features, states.
@@ -168,11 +171,55 @@ def starts() -> str:
     return table(["earthquakes, 3 states", f"best optimum ({BEST})"], rows)
 
 
+def photos() -> str:
+    """Covering of BSDS500 validation photos by a mixture's labels: as they are, guided filter, Potts "
+    "field."""
+    from skimage.measure import label
+
+    from segment import segment_photo
+    from segment.errors import SegmentError
+    from segment.photo.colors import to_features
+    from segment.photo.evaluation import bsds500_names, load_bsds500_image, region_scores
+
+    try:
+        names = bsds500_names("val")[:: 100 // N_PHOTOS][:N_PHOTOS]
+    except SegmentError as error:
+        return f"BSDS500 is not at hand ({error}): skipped."
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for name in names:
+        photo = load_bsds500_image("val", name)
+        features = to_features(photo.image.reshape(-1, 3), "lab").reshape(photo.image.shape)
+        maps = {
+            "as they are": segment_photo(photo.image, n_components=N_COLORS, smooth="none").label_map,
+            "guided filter": segment_photo(photo.image, n_components=N_COLORS).label_map,
+        }
+        for strength in STRENGTHS:
+            field = fit_field(features, N_COLORS, strength=strength, neighbors=8)
+            maps[f"field, strength {strength:g}"] = field.parameters.labels
+        for method, labels in maps.items():
+            regions = label(labels, background=-1, connectivity=1) - 1
+            scores = [region_scores(one.astype(np.int32), photo.annotations) for one in (labels, regions)]
+            found.setdefault(method, []).append((scores[0].covering, scores[1].covering, regions.max() + 1))
+    means = {method: np.mean(values, axis=0) for method, values in found.items()}
+    rows = [
+        [method, f"{colors:.3f}", f"{regions:.3f}", f"{n:.0f}"]
+        for method, (colors, regions, n) in means.items()
+    ]
+    header = [
+        f"{N_PHOTOS} photos, {N_COLORS} colors",
+        "covering by colors",
+        "by connected regions",
+        "regions",
+    ]
+    return table(header, rows)
+
+
 def sections() -> list[tuple[str, Callable[[], str]]]:
     return [
         ("Chains, fields, merging, linkage: expected values", goldens),
         ("Baum-Welch: Gaussian states", speed),
         ("Baum-Welch: how often the start hits", starts),
+        ("Photos: guided filter or Potts field", photos),
     ]
 
 
