@@ -178,6 +178,8 @@ def test_the_command_finds_the_number_and_says_what_it_took(tmp_path, bars):
     assert (tmp_path / "out" / "number_of_clusters.png").exists()
     assert (tmp_path / "out" / "wrong.png").exists() == (summary["accuracy"] < 1)
     assert "3 clusters: so say" in result.stderr
+    assert summary["graph"]["neighbors"] == "exact"
+    assert "approximately" not in result.stderr
     assert f"taken: {summary['consensus']['taken']}" in result.stderr
     found = summary["consensus"]
     information = found["information"]
@@ -185,3 +187,16 @@ def test_the_command_finds_the_number_and_says_what_it_took(tmp_path, bars):
     with open(tmp_path / "out" / "assignments.csv", newline="") as stream:
         sure = [float(row["certainty"]) for row in csv.DictReader(stream)]
     assert np.mean(sure) == pytest.approx(summary["consensus"]["mean_confidence"], abs=1e-3)
+
+
+def test_it_is_said_where_neighbors_are_approximate(bars, monkeypatch, capsys):
+    from segment.cli.digits import _say_choices
+    from segment.digits.write import summarize
+
+    settings = DigitSettings(features="pixels", n_features=5, n_clusters=3, n_init=2, refine="graph")
+    clustering = cluster_digits(bars, settings)
+    monkeypatch.setattr("segment.consensus.neighbors.MOST_EXACT", 100)
+    summary = summarize(clustering, settings, split="all", seconds={})
+    assert summary["graph"]["neighbors"] == "approximate"
+    _say_choices(summary)
+    assert "approximately" in capsys.readouterr().err

@@ -229,6 +229,8 @@ def _say_choices(summary: dict[str, Any]) -> None:
             f"{number['chosen']} clusters: so say {number['sureness']:.0%} of the panels of members "
             "(number_of_clusters.png)"
         )
+    if summary.get("graph", {}).get("neighbors") == "approximate":
+        say("so many digits that their neighbors were found approximately")
     if found:
         told = found["information"][found["taken"]]
         say(

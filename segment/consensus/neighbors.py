@@ -64,6 +64,11 @@ def nearest_neighbors(
     return neighbors
 
 
+def is_exact(n_samples: int) -> bool:
+    """Tell whether `find_neighbors` finds the nearest of so many rows, or most of them."""
+    return n_samples <= MOST_EXACT
+
+
 def find_neighbors(
     X: np.ndarray,
     k: int,
@@ -90,7 +95,7 @@ def find_neighbors(
     DataError
         If there are more rows and pynndescent is not installed.
     """
-    if len(X) <= MOST_EXACT:
+    if is_exact(len(X)):
         return nearest_neighbors(X, k, groups=groups, n_jobs=n_jobs)
     try:
         from pynndescent import NNDescent

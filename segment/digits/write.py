@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from segment.consensus.neighbors import is_exact
 from segment.digits import draw
 from segment.digits.cluster import DigitClustering
 from segment.digits.digit_set import DigitSet
@@ -57,6 +58,7 @@ def summarize(
         summary["graph"] = {
             "normalized_cut": clustering.refinement.cut,
             "eigenvalues": clustering.refinement.eigenvalues,
+            "neighbors": "exact" if is_exact(len(fitted.images)) else "approximate",
         }
     summary |= _consensus(clustering)
     sizes = np.bincount(clustering.labels, minlength=clustering.n_clusters)
