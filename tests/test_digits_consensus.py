@@ -196,6 +196,7 @@ def test_it_is_said_where_neighbors_are_approximate(bars, monkeypatch, capsys):
     settings = DigitSettings(features="pixels", n_features=5, n_clusters=3, n_init=2, refine="graph")
     clustering = cluster_digits(bars, settings)
     monkeypatch.setattr("segment.consensus.neighbors.MOST_EXACT", 100)
+    monkeypatch.setattr("segment.consensus.neighbors.find_spec", lambda name: name)
     summary = summarize(clustering, settings, split="all", seconds={})
     assert summary["graph"]["neighbors"] == "approximate"
     _say_choices(summary)

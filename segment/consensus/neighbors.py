@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+from importlib.util import find_spec
+
 import numpy as np
 
-from segment.errors import DataError
+from segment.errors import SegmentWarning
 from segment.kernels.graph.neighbors import update_neighbors
 from segment.parallel import block_ranges, map_blocks, single_threaded_blas
 
@@ -65,8 +68,8 @@ def nearest_neighbors(
 
 
 def is_exact(n_samples: int) -> bool:
-    """Tell whether `find_neighbors` finds the nearest of so many rows, or most of them."""
-    return n_samples <= MOST_EXACT
+    """Return whether so many samples are searched exactly: few, or without another way."""
+    return n_samples <= MOST_EXACT or not find_spec("pynndescent")
 
 
 def find_neighbors(
@@ -90,20 +93,22 @@ def find_neighbors(
     (n, k) int32 ndarray
         Nearest first.
 
-    Raises
-    ------
-    DataError
-        If there are more rows and pynndescent is not installed.
+    Warns
+    -----
+    SegmentWarning
+        If there are more rows and pynndescent is not installed: the exact search takes long.
     """
     if is_exact(len(X)):
+        if len(X) > MOST_EXACT:
+            warnings.warn(
+                f"the nearest neighbors of {len(X)} samples are found exactly, which takes long; "
+                "pip install 'segment-em[neighbors]' for an approximate search",
+                SegmentWarning,
+                stacklevel=2,
+            )
         return nearest_neighbors(X, k, groups=groups, n_jobs=n_jobs)
-    try:
-        from pynndescent import NNDescent
-    except ImportError as error:
-        raise DataError(
-            f"{len(X)} samples: above {MOST_EXACT}, neighbors are found approximately, by pynndescent, which "
-            "is not installed; try pip install 'segment-em[neighbors]', or fewer samples"
-        ) from error
+    from pynndescent import NNDescent
+
     # One thread: its descent depends on who comes first. A row is its own first neighbor.
     found = NNDescent(X, n_neighbors=k + 1, random_state=random_state, n_jobs=1).neighbor_graph[0]
     return _without_self(found)
