@@ -202,7 +202,7 @@ def bootstrap(
     random_state : int
     tol, max_iter
         Of every fit, as in `SmallGain`.
-    acceleration : {"squarem", None}
+    acceleration : {"squarem", "anderson", None}
     n_jobs : int, optional
         Threads; the result does not depend on it.
 

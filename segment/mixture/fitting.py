@@ -54,7 +54,7 @@ def fit_em(
     covariance_shrinkage : float in [0, 1]
         Share of the pooled within-component covariance in each component's own. Such a step maximizes no
         likelihood, so the lower bound may fall; convergence is then a change below `tol` either way.
-    acceleration : {"squarem", None}
+    acceleration : {"squarem", "anderson", None}
     n_jobs : int, optional
         Threads (default: all cores). The result does not depend on it, bit for bit.
     callback : callable, optional

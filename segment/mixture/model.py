@@ -118,7 +118,7 @@ def climb(
     source : Source
     family : Family
     start : parameters of that family
-    acceleration : {"squarem", None}
+    acceleration : {"squarem", "anderson", None}
         Not used where the family's steps climb no likelihood.
     n_jobs : int, optional
     **options
