@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from segment.mixture.estimators.bayesian import BayesianGaussianMixture
     from segment.mixture.estimators.bernoulli import BernoulliMixture
     from segment.mixture.estimators.gaussian import GaussianMixture
+    from segment.mixture.estimators.multinomial import MultinomialMixture
     from segment.mixture.estimators.poisson import PoissonMixture
     from segment.mixture.estimators.student import TMixture
     from segment.mixture.expectation import accumulate, assign, log_densities, responsibilities, score_samples
@@ -38,6 +39,7 @@ _HOME = {
     "Merging": "segment.mixture.merging",
     "Model": "segment.em.model",
     "Moments": "segment.mixture.families.gaussian.moments",
+    "MultinomialMixture": "segment.mixture.estimators.multinomial",
     "Parameters": "segment.mixture.families.gaussian.parameters",
     "Repair": "segment.em.result",
     "Samples": "segment.data.samples",
@@ -70,6 +72,7 @@ __all__ = [
     "Merging",
     "Model",
     "Moments",
+    "MultinomialMixture",
     "Parameters",
     "PoissonMixture",
     "Repair",

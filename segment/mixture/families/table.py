@@ -8,12 +8,14 @@ from segment.mixture.families.bernoulli import Bernoulli
 from segment.mixture.families.family import Family, MixtureParameters
 from segment.mixture.families.gaussian.family import Gaussian
 from segment.mixture.families.gaussian.gaps import GappyGaussian
+from segment.mixture.families.multinomial import Multinomial
 from segment.mixture.families.poisson import Poisson
 from segment.mixture.families.student.family import Student
 from segment.mixture.families.variational.family import Bayesian
 
 FAMILIES: dict[str, type[Family[Any, Any]]] = {
-    family.name: family for family in (Gaussian, GappyGaussian, Bernoulli, Poisson, Bayesian, Student)
+    family.name: family
+    for family in (Gaussian, GappyGaussian, Bernoulli, Poisson, Multinomial, Bayesian, Student)
 }
 
 
