@@ -251,6 +251,20 @@ def test_wrong_requests_are_refused(options, message):
         HiddenMarkov(2).fit(np.zeros((10, 1)), **options)
 
 
+@pytest.mark.parametrize("family", ["bayesian", "gaussian-gaps", "gamma"])
+def test_a_family_that_no_chain_can_have_is_refused_with_those_that_it_can(family):
+    with pytest.raises(ValueError, match=r"'family' parameter of HiddenMarkov must be .*'poisson'"):
+        HiddenMarkov(2, family=family).fit(np.zeros((10, 1)))
+
+
+@pytest.mark.parametrize("family", ["student", "multinomial"])
+def test_other_families_make_chains_too(family):
+    X = np.random.default_rng(0).poisson(np.repeat([[9.0, 1.0], [1.0, 9.0]], 40, axis=0)).astype(float)
+    states = HiddenMarkov(2, family=family, random_state=0).fit(X).predict(X)
+    assert len(set(states[:40])) == len(set(states[40:])) == 1
+    assert states[0] != states[-1]
+
+
 def test_an_impossible_sequence_is_named():
     parameters = ChainParameters(
         [1.0, 0.0], np.eye(2), BernoulliParameters([0.5, 0.5], np.array([[1.0], [0.0]]))

@@ -17,7 +17,9 @@ from segment.em.result import EMResult
 from segment.errors import DataError, ModelError
 from segment.mixture.estimators.base import ConvergenceWarning
 from segment.mixture.families.family import Family
+from segment.mixture.families.gaussian.gaps import GappyGaussian
 from segment.mixture.families.table import FAMILIES
+from segment.mixture.families.variational.family import Bayesian
 from segment.mixture.fitting import warn_of
 from segment.sequence import expectation
 from segment.sequence.chains import CHAIN_RULES, chain_rule, stationary
@@ -32,6 +34,9 @@ SCHEMA = 1
 _OPTIONS = {"gaussian": ("covariance_type", "reg_covar")}
 _FITTED = {"converged_": bool, "n_iter_": int, "log_likelihood_": float, "lower_bound_": float}
 
+# Families that need priors, or whose rows lack entries.
+_NOT_OF_CHAINS = {Bayesian.name, GappyGaussian.name}
+
 
 class HiddenMarkov(BaseEstimator):
     """Hidden Markov model over a family of densities, fitted by Baum-Welch.
@@ -40,8 +45,8 @@ class HiddenMarkov(BaseEstimator):
     ----------
     n_components : int, default 1
         States.
-    family : {"gaussian", "bernoulli", "poisson", ...}
-        Density of a row in a state; any family that a mixture can be made of.
+    family : {"gaussian", "bernoulli", "poisson", "multinomial", "student"}
+        Density of a row in a state.
     covariance_type : {"full", "tied", "diag", "spherical"}
         Of Gaussian states.
     reg_covar : float, default 1e-6
@@ -85,7 +90,7 @@ class HiddenMarkov(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "family": [StrOptions(set(FAMILIES))],
+        "family": [StrOptions(set(FAMILIES) - _NOT_OF_CHAINS)],
         "covariance_type": [StrOptions({"full", "tied", "diag", "spherical"})],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "starts": [StrOptions(set(CHAIN_RULES))],
