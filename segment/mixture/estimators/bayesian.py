@@ -93,7 +93,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     --------
     >>> from segment import BayesianGaussianMixture
     >>> X = [[1, 2], [1, 4], [1, 0], [4, 2], [12, 4], [10, 7]]
-    >>> mixture = BayesianGaussianMixture(2, random_state=42).fit(X)
+    >>> mixture = BayesianGaussianMixture(n_components=2, random_state=42).fit(X)
     >>> mixture.predict([[0, 0], [9, 3]]).shape
     (2,)
     """
