@@ -1,5 +1,6 @@
 """The written pages: what they name exists, what they list is complete, what they show runs."""
 
+import doctest
 import importlib
 import importlib.util
 import re
@@ -129,3 +130,18 @@ def test_what_a_page_shows_runs(page, tmp_path, monkeypatch):
                 assert program == "segment"
                 ended = CliRunner().invoke(main, arguments)
                 assert ended.exit_code == 0, ended.output
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "segment.consensus.estimator",
+        "segment.sequence.estimator",
+        *(f"segment.mixture.estimators.{kind}" for kind in ("bayesian", "bernoulli", "gaussian")),
+        *(f"segment.mixture.estimators.{kind}" for kind in ("multinomial", "poisson", "student")),
+    ],
+)
+def test_the_examples_of_the_estimators_give_what_they_say(name):
+    found = doctest.testmod(importlib.import_module(name))
+    assert found.attempted >= 3
+    assert found.failed == 0

@@ -84,8 +84,9 @@ class HiddenMarkov(BaseEstimator):
     --------
     >>> from segment import HiddenMarkov
     >>> calm, wild = [[0], [1], [0], [1]] * 3, [[9], [8], [9], [7]] * 3
-    >>> HiddenMarkov(2, random_state=0).fit(calm + wild).predict([[1], [0], [8], [9]])[[0, 1, 2, 3]].tolist()
-    [0, 0, 1, 1]
+    >>> chain = HiddenMarkov(2, family="poisson", random_state=0).fit(calm + wild)
+    >>> chain.rates_[chain.predict([[1], [0], [8], [9]])].round(2).ravel().tolist()
+    [0.5, 0.5, 8.25, 8.25]
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -67,7 +67,7 @@ class BernoulliMixture(StreamingMixture):
     >>> from segment import BernoulliMixture
     >>> rows = [[1, 1, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 1], [0, 0, 1]]
     >>> BernoulliMixture(2, random_state=0).fit_predict(rows)
-    array([0, 0, 0, 1, 1, 1])
+    array([1, 1, 1, 0, 0, 0])
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -105,9 +105,10 @@ class GaussianMixture(StreamingMixture):
     Examples
     --------
     >>> from segment import GaussianMixture
-    >>> mixture = GaussianMixture(2, random_state=0).fit([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
-    >>> mixture.predict([[0, 0], [12, 3]])
-    array([0, 1])
+    >>> X = [[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]]
+    >>> mixture = GaussianMixture(2, covariance_type="tied", random_state=0).fit(X)
+    >>> mixture.means_[mixture.predict([[0, 0], [12, 3]])].round().tolist()
+    [[1.0, 2.0], [10.0, 2.0]]
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
