@@ -343,6 +343,8 @@ def _same(a: Any, b: Any) -> str:
 
 
 def _all_lost(folder: Path) -> str:
+    from unittest.mock import patch
+
     import segment.data.dask as cluster
     from segment.data.journal import Journal
     from segment.errors import DataError
@@ -364,14 +366,12 @@ def _all_lost(folder: Path) -> str:
                     while client.nthreads():
                         time.sleep(0.1)
 
-            Journal._append = then_lose  # type: ignore[method-assign]
-            try:
-                _fitted(open_samples(folder / "x.npy", client=client), checkpoint=folder / "c")
-                return "NO ERROR"
-            except DataError as error:
-                said = str(error)
-            finally:
-                Journal._append = append  # type: ignore[method-assign]
+            with patch.object(Journal, "_append", then_lose):
+                try:
+                    _fitted(open_samples(folder / "x.npy", client=client), checkpoint=folder / "c")
+                    return "NO ERROR"
+                except DataError as error:
+                    said = str(error)
     resumed = _fitted(open_samples(folder / "x.npy"), checkpoint=folder / "c", resume=True)
     return f"error: {said.split(': ', 1)[1]}; resumed in process: {_same(whole, resumed)}"
 

@@ -126,7 +126,7 @@ class DaskEngine:
             return known
         needs = reader.rows.n_rows * (len(reader.features) * reader.dtype.itemsize + 8)
         if isinstance(reader.rows, DaskRows):
-            known.update(zip(missing, self._blocks(reader, missing), strict=True))
+            known.update(zip(missing, self._blocks(reader, reader.rows, missing), strict=True))
         elif known or needs <= _KEPT * self._memory():
             light = pickled(reader.without_weights())
             known.update({s: self._call(_read, light, s, _weights(reader, s)) for s in missing})
@@ -134,11 +134,10 @@ class DaskEngine:
             return None
         return known
 
-    def _blocks(self, reader: Reader, spans: Sequence[Span]) -> list[Any]:
+    def _blocks(self, reader: Reader, rows: DaskRows, spans: Sequence[Span]) -> list[Any]:
         """Compute blocks of a Dask array where they lie: one graph, once for the whole fit."""
-        array = reader.rows.array  # type: ignore[attr-defined]
         sizes = tuple(stop - start for start, stop in spans)
-        part = array[spans[0][0] : spans[-1][1]].rechunk((sizes, -1))
+        part = rows.array[spans[0][0] : spans[-1][1]].rechunk((sizes, -1))
         arrays = self.client.compute([block for row in part.to_delayed() for block in row])
         finish = (reader.features, reader.weight, reader.dtype)
         return [

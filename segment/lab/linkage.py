@@ -369,7 +369,7 @@ def draw_errors(result: Linkage) -> Any:
         seen = off > 1e-15
         axes.semilogy(np.flatnonzero(seen), off[seen], "o-", color=COLORS[k], markersize=3.5, label=label)
     quiet_axes(axes, "", "step", "distance of p from its limit")
-    quiet_legend(axes, loc="lower left")
+    quiet_legend(axes, loc="lower right")
     return figure
 
 

@@ -169,7 +169,15 @@ def _scene(rng: np.random.Generator, kind: Kind) -> np.ndarray:
 
 
 def _disc(
-    rng: np.random.Generator, scene: np.ndarray, kind: Kind, *, row: float, enters: int, **motion: float
+    rng: np.random.Generator,
+    scene: np.ndarray,
+    kind: Kind,
+    *,
+    row: float,
+    speed: float,
+    enters: int,
+    stops: int = _NEVER,
+    leaves: int = _NEVER,
 ) -> Disc:
     """Return a disc of a random color, or of nearly the color of the picture along its way."""
     radius = int(rng.integers(8, 15))
@@ -177,7 +185,7 @@ def _disc(
     # The less it differs, the more by luma: a color of its own would tell it apart.
     color = way + rng.choice((-1, 1)) * 22 if kind.alike else rng.uniform(40, 190, 3)
     texture = color + (4 if kind.alike else 12) * _smooth(rng, (2 * radius + 1, 2 * radius + 1, 1), 2)
-    return Disc(row, radius=float(radius), enters=enters, texture=texture, **motion)  # type: ignore[arg-type]
+    return Disc(row, speed, float(radius), enters, texture, stops, leaves)
 
 
 def _draw(

@@ -12,9 +12,10 @@ from segment.archive import Field
 from segment.data.samples import Samples
 from segment.data.source import Block, Source
 from segment.errors import DataError
-from segment.kernels.em import bernoulli as kernels
+from segment.kernels.em import discrete as kernels
 from segment.mixture.families.family import EMPTY, Family, Prepared
 from segment.mixture.families.saved import SavedParameters
+from segment.mixture.families.sums import Sums
 
 # Share of the overall mean in the probabilities of a start: EM never leaves a probability of 0 or 1.
 SMOOTHING = 0.02
@@ -83,39 +84,7 @@ def check_binary(X: np.ndarray) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Successes:
-    """What an E-step leaves of binary samples.
-
-    Attributes
-    ----------
-    counts : (K,) float64 ndarray
-        Sums of weighted responsibilities.
-    sums : (K, D) float64 ndarray
-        Sums of responsibility times feature.
-    log_likelihood : float
-        Weighted sum of the log probabilities of the samples, in nats.
-    """
-
-    counts: np.ndarray
-    sums: np.ndarray
-    log_likelihood: float
-
-    def __add__(self, other: Successes) -> Successes:
-        return Successes(
-            self.counts + other.counts, self.sums + other.sums, self.log_likelihood + other.log_likelihood
-        )
-
-    def scaled(self, factor: float) -> Successes:
-        """Return the sums of `factor` times the weight."""
-        return Successes(factor * self.counts, factor * self.sums, factor * self.log_likelihood)
-
-    def about(self, old: BernoulliParameters, new: BernoulliParameters) -> Successes:
-        """Return itself: these sums are about no parameters."""
-        return self
-
-
-class PreparedBernoulli(Prepared[Successes]):
+class PreparedBernoulli(Prepared[Sums]):
     """Bernoulli components ready for a pass."""
 
     def __init__(self, parameters: BernoulliParameters) -> None:
@@ -127,12 +96,12 @@ class PreparedBernoulli(Prepared[Successes]):
                 np.log1p(-parameters.probabilities),
             )
 
-    def accumulate(self, block: Block, n_jobs: int | None = 1) -> Successes:
+    def accumulate(self, block: Block, n_jobs: int | None = 1) -> Sums:
         counts, sums = np.zeros(self.shape[0]), np.zeros(self.shape)
         log_likelihood = kernels.accumulate_binary(
             block.X, block.sample_weight, *self.constants, counts, sums
         )
-        return Successes(counts, sums, log_likelihood)
+        return Sums(counts, sums, log_likelihood)
 
     def log_densities(self, X: np.ndarray) -> np.ndarray:
         out = np.empty((len(X), self.shape[0]))
@@ -164,7 +133,7 @@ class BernoulliChart:
 
 
 @dataclass(frozen=True, eq=False)
-class Bernoulli(Family[BernoulliParameters, Successes]):
+class Bernoulli(Family[BernoulliParameters, Sums]):
     """Bernoulli components; `Bernoulli.of` checks that the samples are binary.
 
     Attributes
@@ -209,7 +178,7 @@ class Bernoulli(Family[BernoulliParameters, Successes]):
         """Make parameters ready for a pass over samples."""
         return PreparedBernoulli(parameters)
 
-    def maximize(self, statistics: Successes, parameters: BernoulliParameters) -> BernoulliParameters:
+    def maximize(self, statistics: Sums, parameters: BernoulliParameters) -> BernoulliParameters:
         """Return the shares of ones; an empty component gets weight 0 and keeps its probabilities."""
         total = statistics.counts.sum()
         empty = statistics.counts <= EMPTY * total
@@ -226,7 +195,7 @@ class Bernoulli(Family[BernoulliParameters, Successes]):
         start = BernoulliParameters(
             np.full(shares.shape[1], 1.0 / shares.shape[1]), np.tile(mean, (shares.shape[1], 1))
         )
-        found = self.maximize(Successes(shares.sum(axis=0), shares.T @ samples.X, 0.0), start)
+        found = self.maximize(Sums(shares.sum(axis=0), shares.T @ samples.X, 0.0), start)
         return replace(found, probabilities=(1 - SMOOTHING) * found.probabilities + SMOOTHING * mean)
 
     def reseeded(

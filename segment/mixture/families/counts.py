@@ -9,7 +9,7 @@ import numpy as np
 
 from segment.data.source import Block
 from segment.errors import DataError
-from segment.kernels.em import counts as kernels
+from segment.kernels.em import discrete as kernels
 
 # Counts whose factorials are looked up; larger ones are computed.
 _TABLE = 1024

@@ -12,11 +12,11 @@ from segment.archive import Field
 from segment.data.samples import Samples
 from segment.data.source import Block, Source
 from segment.errors import DataError
-from segment.kernels.em import counts as kernels
+from segment.kernels.em import discrete as kernels
 from segment.mixture.families.counts import check_counts, log_factorials
 from segment.mixture.families.family import EMPTY, Family, Prepared
-from segment.mixture.families.poisson import Counts
 from segment.mixture.families.saved import SavedParameters
+from segment.mixture.families.sums import Sums
 
 # Share of the overall profile in the probabilities of a start: EM never leaves a probability of 0.
 SMOOTHING = 0.02
@@ -95,7 +95,7 @@ def log_coefficients(X: np.ndarray) -> np.ndarray:
     return log_factorials(totals) - log_factorials(X)
 
 
-class PreparedMultinomial(Prepared[Counts]):
+class PreparedMultinomial(Prepared[Sums]):
     """Multinomial components ready for a pass."""
 
     def __init__(self, parameters: MultinomialParameters) -> None:
@@ -103,10 +103,10 @@ class PreparedMultinomial(Prepared[Counts]):
         with np.errstate(divide="ignore"):
             self.constants = np.log(parameters.weights), np.log(parameters.probabilities)
 
-    def accumulate(self, block: Block, n_jobs: int | None = 1) -> Counts:
+    def accumulate(self, block: Block, n_jobs: int | None = 1) -> Sums:
         counts, sums = np.zeros(self.shape[0]), np.zeros(self.shape)
         found = kernels.accumulate_counts(block.X, block.sample_weight, *self.constants, counts, sums)
-        return Counts(counts, sums, found + float(block.sample_weight @ log_coefficients(block.X)))
+        return Sums(counts, sums, found + float(block.sample_weight @ log_coefficients(block.X)))
 
     def log_densities(self, X: np.ndarray) -> np.ndarray:
         out = np.empty((len(X), self.shape[0]))
@@ -145,7 +145,7 @@ def _check(block: Block) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Multinomial(Family[MultinomialParameters, Counts]):
+class Multinomial(Family[MultinomialParameters, Sums]):
     """Multinomial components; `Multinomial.of` checks that the samples are counts.
 
     Log probabilities hold the multinomial coefficient: they are those of the counts, not of the order in
@@ -193,7 +193,7 @@ class Multinomial(Family[MultinomialParameters, Counts]):
         """Make parameters ready for a pass over samples."""
         return PreparedMultinomial(parameters)
 
-    def maximize(self, statistics: Counts, parameters: MultinomialParameters) -> MultinomialParameters:
+    def maximize(self, statistics: Sums, parameters: MultinomialParameters) -> MultinomialParameters:
         """Return the shares of each feature; an empty component gets weight 0 and keeps its probabilities."""
         empty = statistics.counts <= EMPTY * statistics.counts.sum()
         counts = np.where(empty, 0.0, statistics.counts)
@@ -211,7 +211,7 @@ class Multinomial(Family[MultinomialParameters, Counts]):
         start = MultinomialParameters(
             np.full(K, 1.0 / K), np.tile(profile, (K, 1)), float(self._overall().sum())
         )
-        found = self.maximize(Counts(shares.sum(axis=0), shares.T @ samples.X, 0.0), start)
+        found = self.maximize(Sums(shares.sum(axis=0), shares.T @ samples.X, 0.0), start)
         return replace(found, probabilities=(1 - SMOOTHING) * found.probabilities + SMOOTHING * profile)
 
     def reseeded(

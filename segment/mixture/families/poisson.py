@@ -12,10 +12,11 @@ from segment.archive import Field
 from segment.data.samples import Samples
 from segment.data.source import Block, Source
 from segment.errors import DataError
-from segment.kernels.em import counts as kernels
+from segment.kernels.em import discrete as kernels
 from segment.mixture.families.counts import check_counts, log_factorials, weighted_factorials
 from segment.mixture.families.family import EMPTY, Family, Prepared
 from segment.mixture.families.saved import SavedParameters
+from segment.mixture.families.sums import Sums
 
 # Share of the overall mean in the rates of a start: EM never leaves a rate of 0.
 SMOOTHING = 0.02
@@ -73,39 +74,7 @@ class PoissonParameters(SavedParameters):
         return rng.poisson(self.rates[labels]).astype(np.float64)
 
 
-@dataclass(frozen=True, eq=False)
-class Counts:
-    """What an E-step leaves of counts.
-
-    Attributes
-    ----------
-    counts : (K,) float64 ndarray
-        Sums of weighted responsibilities.
-    sums : (K, D) float64 ndarray
-        Sums of responsibility times feature.
-    log_likelihood : float
-        Weighted sum of the log probabilities of the samples, in nats.
-    """
-
-    counts: np.ndarray
-    sums: np.ndarray
-    log_likelihood: float
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.counts + other.counts, self.sums + other.sums, self.log_likelihood + other.log_likelihood
-        )
-
-    def scaled(self, factor: float) -> Counts:
-        """Return the sums of `factor` times the weight."""
-        return Counts(factor * self.counts, factor * self.sums, factor * self.log_likelihood)
-
-    def about(self, old: Any, new: Any) -> Counts:
-        """Return itself: these sums are about no parameters."""
-        return self
-
-
-class PreparedPoisson(Prepared[Counts]):
+class PreparedPoisson(Prepared[Sums]):
     """Poisson components ready for a pass."""
 
     def __init__(self, parameters: PoissonParameters) -> None:
@@ -114,10 +83,10 @@ class PreparedPoisson(Prepared[Counts]):
             self.log_weights = np.log(parameters.weights)
             self.constants = self.log_weights - parameters.rates.sum(axis=1), np.log(parameters.rates)
 
-    def accumulate(self, block: Block, n_jobs: int | None = 1) -> Counts:
+    def accumulate(self, block: Block, n_jobs: int | None = 1) -> Sums:
         counts, sums = np.zeros(self.shape[0]), np.zeros(self.shape)
         found = kernels.accumulate_counts(block.X, block.sample_weight, *self.constants, counts, sums)
-        return Counts(counts, sums, found - weighted_factorials(block))
+        return Sums(counts, sums, found - weighted_factorials(block))
 
     def log_densities(self, X: np.ndarray) -> np.ndarray:
         out = np.empty((len(X), self.shape[0]))
@@ -148,7 +117,7 @@ class PoissonChart:
 
 
 @dataclass(frozen=True, eq=False)
-class Poisson(Family[PoissonParameters, Counts]):
+class Poisson(Family[PoissonParameters, Sums]):
     """Poisson components; `Poisson.of` checks that the samples are counts.
 
     Attributes
@@ -193,7 +162,7 @@ class Poisson(Family[PoissonParameters, Counts]):
         """Make parameters ready for a pass over samples."""
         return PreparedPoisson(parameters)
 
-    def maximize(self, statistics: Counts, parameters: PoissonParameters) -> PoissonParameters:
+    def maximize(self, statistics: Sums, parameters: PoissonParameters) -> PoissonParameters:
         """Return the mean counts; an empty component gets weight 0 and keeps its rates."""
         total = statistics.counts.sum()
         empty = statistics.counts <= EMPTY * total
@@ -210,7 +179,7 @@ class Poisson(Family[PoissonParameters, Counts]):
         start = PoissonParameters(
             np.full(shares.shape[1], 1.0 / shares.shape[1]), np.tile(mean, (shares.shape[1], 1))
         )
-        found = self.maximize(Counts(shares.sum(axis=0), shares.T @ samples.X, 0.0), start)
+        found = self.maximize(Sums(shares.sum(axis=0), shares.T @ samples.X, 0.0), start)
         return replace(found, rates=(1 - SMOOTHING) * found.rates + SMOOTHING * mean)
 
     def reseeded(

@@ -115,13 +115,8 @@ def segment_tiles(
             rare = photo.n_pixels > LARGE
             fields, model = _fitted(counted, model, space, fitting, rare, random_state, n_jobs)
         with watch.step("label"):
-            store = LabelStore(photo.shape, model.parameters.n_components, folder or tempfile.gettempdir())
-            try:
-                labeler = Labeler(photo, counted, model, smoothing, n_threads)
-                sums, counts = labeler.run(store, notify)
-            except BaseException:
-                store.close()
-                raise
+            labeler = Labeler(photo, counted, model, smoothing, n_threads)
+            store, sums, counts = _labeled(labeler, photo, model, folder or tempfile.gettempdir(), notify)
         hashing.join()
     except BaseException:
         photo.close()
@@ -212,3 +207,15 @@ def _fitted(
     result, selection = fit_colors(samples, space, **options, choosing=choosing, more_starts=more, **shared)
     fields = {"result": result, "selection": selection, "log_likelihood": result.log_likelihood}
     return fields, PhotoModel(result.parameters, space)
+
+
+def _labeled(
+    labeler: Labeler, photo: TiledPhoto, model: PhotoModel, folder: str | os.PathLike[str], notify: Notify
+) -> tuple[LabelStore, np.ndarray, np.ndarray]:
+    """Label all pixels; return where the labels lie, sums of colors, and pixels of each label."""
+    store = LabelStore(photo.shape, model.parameters.n_components, folder)
+    try:
+        return store, *labeler.run(store, notify)
+    except BaseException:
+        store.close()
+        raise
