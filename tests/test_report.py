@@ -324,4 +324,8 @@ def test_workers_end_when_the_report_is_broken_off():
     pool.shutdown(wait=False, cancel_futures=True)
     build._end_workers()
     assert workers
+    # The pool's own thread may have collected a dead worker and not have said so yet.
+    deadline = time.monotonic() + 30
+    while any(worker.is_alive() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert not any(worker.is_alive() for worker in workers)
