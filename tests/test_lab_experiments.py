@@ -48,6 +48,7 @@ def test_everything_comes_out_as_the_literature_says(name):
         ("four-gaussians", 11),
         ("single-or-mixture", 11),
         ("peppered-moths", 11),
+        ("ecm-t", 11),
     ],
 )
 def test_the_behavior_does_not_hang_on_the_seed(name, seed):

@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from segment import GaussianMixture, TMixture
 from segment.data import Samples
 from segment.errors import DataError, ModelError
+from segment.lab.ecm_t import Bell
 from segment.mixture import accumulate, assign, log_densities, responsibilities, score_samples
 from segment.mixture.expectation import log_likelihood
 from segment.mixture.families.student.family import Student, root_of_degrees
@@ -274,3 +275,11 @@ def test_scikit_learns_checks():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check_estimator(TMixture())
+
+
+def test_the_lab_counts_the_pieces_of_a_t_distribution_by_hand():
+    """With one degree of freedom u is 2 / (1 + d), and the density is Cauchy's."""
+    bell = Bell(center=1.0, scale=2.0, degrees=1.0)
+    x = np.array([1.0, 5.0])
+    np.testing.assert_allclose(bell.precisions(x), [2.0, 2.0 / 5.0])
+    assert bell.log_likelihood(x) == pytest.approx(np.log(1 / (2 * np.pi)) + np.log(1 / (10 * np.pi)))

@@ -24,6 +24,7 @@ REFERENCES = {
     "Dempster et al. 1977": "Dempster, A. P., Laird, N. M. and Rubin, D. B. (1977). Maximum likelihood "
     "from incomplete data via the EM algorithm. Journal of the Royal "
     "Statistical Society B 39, 1-38.",
+    "Fisher 1935": "Fisher, R. A. (1935). The Design of Experiments. Oliver and Boyd.",
     "Fisher 1936": "Fisher, R. A. (1936). The use of multiple measurements in taxonomic problems. "
     "Annals of Eugenics 7, 179-188.",
     "Hasselblad 1969": "Hasselblad, V. (1969). Estimation of finite mixtures of distributions from the "
@@ -38,6 +39,10 @@ REFERENCES = {
     "LeCun et al. 1998": "LeCun, Y., Bottou, L., Bengio, Y. and Haffner, P. (1998). Gradient-based "
     "learning applied to document recognition. Proceedings of the IEEE 86, "
     "2278-2324.",
+    "Liu & Rubin 1995": "Liu, C. and Rubin, D. B. (1995). ML estimation of the t distribution using EM and "
+    "its extensions, ECM and ECME. Statistica Sinica 5, 19-39.",
+    "Liu et al. 1998": "Liu, C., Rubin, D. B. and Wu, Y. N. (1998). Parameter expansion to accelerate EM: "
+    "the PX-EM algorithm. Biometrika 85, 755-770.",
     "Louis 1982": "Louis, T. A. (1982). Finding the observed information matrix when using the EM algorithm. "
     "Journal of the Royal Statistical Society B 44, 226-233.",
     "McLachlan & Peel 2000": "McLachlan, G. J. and Peel, D. (2000). Finite Mixture Models. Wiley.",
@@ -53,6 +58,8 @@ REFERENCES = {
     "Models, 355-368. Kluwer.",
     "Nowak 2003": "Nowak, R. D. (2003). Distributed EM algorithms for density estimation and clustering in "
     "sensor networks. IEEE Transactions on Signal Processing 51, 2245-2253.",
+    "Peel & McLachlan 2000": "Peel, D. and McLachlan, G. J. (2000). Robust mixture modelling using the t "
+    "distribution. Statistics and Computing 10, 339-348.",
     "Rao 1965": "Rao, C. R. (1965). Linear Statistical Inference and its Applications. Wiley.",
     "Stauffer & Grimson 1999": "Stauffer, C. and Grimson, W. E. L. (1999). Adaptive background mixture "
     "models for real-time tracking. IEEE Conference on Computer Vision and "
