@@ -12,6 +12,7 @@ from segment.mixture.merging import MERGE_METHODS
 from segment.mixture.selection import CRITERIA
 from segment.photo.colors import COLOR_SPACES
 from segment.photo.outputs import METHODS
+from segment.photo.outputs.settings import PAPERS
 from segment.photo.regions.segmentation import DETAILS
 from segment.photo.smooth import SMOOTHINGS
 from segment.photo.tiles.photo import BAD_TILES
@@ -23,6 +24,7 @@ SOURCES = {
     "photo smooth": SMOOTHINGS,
     "photo detail": DETAILS,
     "photo bad_tiles": BAD_TILES,
+    "photo paper": PAPERS,
     "digits split": SPLITS,
     "digits features": N_FEATURES,
     "digits covariance_type": COVARIANCE_TYPES,

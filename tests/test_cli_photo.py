@@ -24,7 +24,8 @@ from segment.photo import fit as fitting
 
 IMAGE, _ = noisy()
 FIELDS = [
-    *("input", "sha256", "width", "height", "n_pixels", "reader", "options", "method", "n_distinct_colors"),
+    *("input", "sha256", "width", "height", "n_pixels", "reader", "options", "settings", "method"),
+    "n_distinct_colors",
     *("n_components", "selection", "covariance_type", "color_space", "smooth", "weights", "means"),
     *("covariances", "log_likelihood", "lower_bound", "n_iter", "converged", "palette", "shares", "warnings"),
     *("seconds", "outputs", "versions"),

@@ -107,10 +107,10 @@ def test_an_interrupted_folder_is_continued(run, monkeypatch):
     make("album/a.png", "album/b.png", "album/c.png")
     original = OUTPUTS["overlay"].writer("colors")
 
-    def interrupt(segmentation, stem):
+    def interrupt(segmentation, stem, settings):
         if stem.name == "b":
             raise KeyboardInterrupt
-        return original(segmentation, stem)
+        return original(segmentation, stem, settings)
 
     with monkeypatch.context() as patch:
         patch.setattr("segment.photo.outputs.overlay.write", interrupt)
@@ -150,22 +150,53 @@ def test_names_do_not_depend_on_what_else_is_in_a_folder(run):
     assert [item.flat_name for item in find_inputs(["photos/*/cat.png"])[0]] == ["one-cat", "two-cat"]
 
 
-def test_a_new_kind_of_output_is_a_module_and_a_line_of_the_table(run, monkeypatch, tmp_path):
-    module = tmp_path / "toy_output.py"
-    module.write_text(
-        "from segment.output import write_text\n"
-        "ENDINGS = ('_area.txt',)\n"
-        "def write(segmentation, stem):\n"
-        "    path = stem.with_name(stem.name + ENDINGS[0])\n"
-        "    write_text(path, f'{segmentation.label_map.size} pixels')\n"
-        "    return [path]\n"
-    )
+@pytest.fixture
+def toy_outputs(monkeypatch, tmp_path):
+    """Add two kinds of output: an area, which heeds a setting, and a name, which heeds none."""
+    for name, text in (("area", "{segmentation.label_map.size} pixels, {settings.tolerance}"), ("name", "")):
+        (tmp_path / f"toy_{name}.py").write_text(
+            "from segment.output import write_text\n"
+            f"ENDINGS = ('_{name}.txt',)\n"
+            "def write(segmentation, stem, settings):\n"
+            "    path = stem.with_name(stem.name + ENDINGS[0])\n"
+            f"    write_text(path, f'{text}')\n"
+            "    return [path]\n"
+        )
+        uses = ("tolerance",) if name == "area" else ()
+        monkeypatch.setitem(OUTPUTS, name, Output(f"toy_{name}", ("colors",), uses=uses))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(OUTPUTS, "area", Output("toy_output", ("colors",)))
+
+
+def test_a_new_kind_of_output_is_a_module_and_a_line_of_the_table(run, toy_outputs):
     make("cat.png")
     assert run("cat.png", "-k", 2, "--save", "AREA,json")[0] == 0
-    assert Path("outputs/photo/cat_area.txt").read_text() == "2880 pixels"
+    assert Path("outputs/photo/cat_area.txt").read_text() == "2880 pixels, 0.5"
     assert run("cat.png", "-k", 2, "--save", "area")[0] == 1
     assert run("cat.png", "--method", "regions", "--save", "area")[0] == 2
     facts = json.loads(Path("outputs/photo/cat.json").read_text())
     assert [Path(name).name for name in facts["outputs"]] == ["cat_area.txt", "cat.json"]
+    assert facts["settings"] == {"area": {"tolerance": 0.5}}
+
+
+def test_a_setting_that_changes_no_asked_output_is_refused(run, toy_outputs):
+    make("cat.png")
+    code, told = run("cat.png", "-k", 2, "--save", "name", "--tolerance", 1)
+    assert (code, "--tolerance changes no output that is asked for; it is for --save" in told) == (2, True)
+    assert "area" in told
+    assert run("cat.png", "-k", 2, "--save", "name,area", "--tolerance", -1)[0] == 2
+
+
+def test_outputs_of_other_settings_are_not_skipped(run, toy_outputs):
+    make("cat.png")
+    area, sidecar = Path("outputs/photo/cat_area.txt"), Path("outputs/photo/cat.json")
+    assert run("cat.png", "-k", 2, "--save", "area,json", "--tolerance", 2)[0] == 0
+    code, told = run("cat.png", "-k", 2, "--save", "area,json", "--skip-existing")
+    assert (code, "another content or other options" in told) == (1, True)
+    again = ["--save", "area,json", "--tolerance", 2, "--skip-existing"]
+    assert "done already" in run("cat.png", "-k", 2, *again)[1]
+    # What another kind of output is added to stays, and so does what is said of it.
+    assert run("cat.png", "-k", 2, "--save", "name,json", "--skip-existing")[0] == 0
+    assert area.read_text() == "2880 pixels, 2.0"
+    assert json.loads(sidecar.read_text())["settings"] == {"area": {"tolerance": 2.0}}
+    assert run("cat.png", "-k", 2, "--save", "area,json", "--force")[0] == 0
+    assert json.loads(sidecar.read_text())["settings"] == {"area": {"tolerance": 0.5}}

@@ -23,6 +23,7 @@ from segment.cli.common import (
     shared_options,
     spelled_option,
 )
+from segment.cli.photo_outputs import check_settings, output_settings, settings_from
 from segment.cli.photo_run import Plan, announce_compilation, run_job
 from segment.cli.photo_tiles import SmoothChoice, tile_options, tiled_plan, whole_kinds
 from segment.errors import SegmentError
@@ -144,6 +145,7 @@ def _output_help() -> str:
     help="Read photos of more than 200 megapixels also from files without tiles (JPEG, PNG) and for regions.",
 )
 @tile_options
+@output_settings
 @click.option(
     "--skip-existing",
     is_flag=True,
@@ -175,6 +177,7 @@ def photo(ctx: click.Context, **options: Any) -> None:
     plan = _plan(ctx, options, method, kinds, read)
     large = tiled_plan(ctx, options, method, plan, [item.source for item in inputs])
     all_kinds = tuple(dict.fromkeys([*plan.kinds, *(large.plan.kinds if large.sources else ())]))
+    check_settings(ctx, all_kinds)
     jobs, conflicts = plan_jobs(inputs, plan.output, all_kinds, also_read)
     for problem in [*problems, *conflicts]:
         say_error(problem)
@@ -241,7 +244,10 @@ def _plan(
         announce_compilation(quiet)
         return segment(photo)
 
-    return Plan(read_and_segment, asked, kinds, show, read, **{name: options[name] for name in told})
+    settings = settings_from(options)
+    return Plan(
+        read_and_segment, asked, kinds, settings, show, read, **{name: options[name] for name in told}
+    )
 
 
 def _by_colors(

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from segment.cli.common import print_json, say, say_warning
 from segment.errors import ConvergenceWarning, OutputError, heed_only_own_warnings
-from segment.output import write_json
-from segment.photo.outputs import SIDECAR
+from segment.output import to_plain, write_json
+from segment.photo.outputs import SIDECAR, settings_used
 
 if TYPE_CHECKING:
     from segment.photo.batch import Job
+    from segment.photo.outputs.settings import OutputSettings
     from segment.photo.outputs.sidecar import Sidecar
     from segment.photo.segmentation import Segmentation
     from segment.stopwatch import Stopwatch
@@ -29,13 +30,14 @@ TOLD_COLORS = 12
 class Plan:
     """What to do with every photo: how to segment it, what to write, what to say.
 
-    `segment` reads and segments a photo, its steps timed; `options` are those that the outputs depend on;
-    `inputs` tells apart the files that are read.
+    `segment` reads and segments a photo, its steps timed; `options` are those that it depends on, `settings`
+    those of the outputs; `inputs` tells apart the files that are read.
     """
 
     segment: Callable[[str, Stopwatch], Segmentation]
     options: dict[str, Any]
     kinds: tuple[str, ...]
+    settings: OutputSettings
     step: Callable[[str], None]
     inputs: set[tuple[int, int]]
     output: Path
@@ -52,7 +54,8 @@ def run_job(job: Job, plan: Plan) -> None:
     from segment.photo.outputs.sidecar import read_sidecar, sidecar_path
 
     earlier = read_sidecar(sidecar_path(job.stem))
-    is_same = earlier is not None and plan.skip_existing and job.is_done(earlier, plan.options)
+    used = to_plain(settings_used(plan.kinds, plan.settings))
+    is_same = earlier is not None and plan.skip_existing and job.is_done(earlier, plan.options, used)
     if earlier is not None and is_same and has_outputs(earlier, job.stem, plan.kinds):
         if not plan.quiet:
             say(f"{job.source}: done already")
@@ -86,15 +89,20 @@ def _segment(job: Job, plan: Plan, earlier: Sidecar | None) -> None:
             heed_only_own_warnings()
             segmentation = plan.segment(job.source, watch)
             with closing(segmentation), watch.step("write"):
-                paths = write_outputs(segmentation, job.stem, plan.kinds)
+                paths = write_outputs(segmentation, job.stem, plan.kinds, plan.settings)
     finally:
         plan.step("")
     for warning in caught:
         say_warning(f"{job.source}: {warning.message}")
-    paths += tidy(job, plan.kinds, paths, earlier, plan.options, segmentation.photo.sha256, plan.inputs)
+    kept = tidy(job, plan.kinds, paths, earlier, plan.options, segmentation.photo.sha256, plan.inputs)
+    paths += kept
+    settings = settings_used(plan.kinds, plan.settings)
+    if kept and earlier is not None:
+        settings = earlier.settings | settings
     facts = summarize(
         segmentation,
         options=plan.options,
+        settings=settings,
         seconds=watch.seconds,
         outputs=[*paths, *([sidecar_path(job.stem)] if SIDECAR in plan.kinds else [])],
         warnings=[str(w.message) for w in caught if not issubclass(w.category, ConvergenceWarning)],

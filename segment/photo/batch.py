@@ -32,9 +32,11 @@ class Job:
     source: str
     stem: Path
 
-    def is_done(self, earlier: Sidecar, options: dict[str, Any]) -> bool:
-        """Return whether an earlier run was of the same content and options."""
+    def is_done(self, earlier: Sidecar, options: dict[str, Any], settings: dict[str, dict[str, Any]]) -> bool:
+        """Return whether an earlier run was of the same content, options, and settings of these outputs."""
         if earlier.options != options or self.source == STDIN:
+            return False
+        if any(earlier.settings.get(kind, asked) != asked for kind, asked in settings.items()):
             return False
         is_bundled = self.source.startswith(BUNDLED)
         return content_hash(bundled_path(self.source) if is_bundled else self.source) == earlier.sha256

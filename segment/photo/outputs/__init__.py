@@ -1,14 +1,14 @@
 """The kinds of output: a module each, and the one table that names them.
 
 A kind's module has `ENDINGS`, the ends of its files' names (an asterisk stands for a number), and `write`,
-which takes a segmentation and the outputs' common path and returns the paths written. Modules are imported
-when their kind is asked for.
+which takes a segmentation, the outputs' common path and the settings, and returns the paths written. Modules
+are imported when their kind is asked for.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from segment.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from segment.photo.outputs.settings import OutputSettings
 
 METHODS = ("colors", "regions")
 
@@ -38,19 +40,22 @@ class Output:
         Those whose segmentations have it.
     tiled : str or None
         Module for photos that are read by tiles, which have it too then.
+    uses : tuple of str
+        Fields of `OutputSettings` that it heeds.
     """
 
     module: str
     methods: tuple[str, ...] = METHODS
     tiled: str | None = None
+    uses: tuple[str, ...] = ()
 
     @property
     def endings(self) -> tuple[str, ...]:
         """Ends of the names of its files; an asterisk stands for a number."""
         return importlib.import_module(self.module).ENDINGS
 
-    def writer(self, method: str) -> Callable[[Any, Path], list[Path]]:
-        """Return what writes it, given a segmentation of that method and the outputs' common path."""
+    def writer(self, method: str) -> Callable[[Any, Path, OutputSettings], list[Path]]:
+        """Return what writes it: a segmentation of that method, the outputs' common path, the settings."""
         return importlib.import_module(self.tiled if method == TILED and self.tiled else self.module).write
 
 
@@ -99,6 +104,12 @@ def parse_kinds(text: str, method: str = "colors") -> tuple[str, ...]:
         got = f"{wrong[0]!r} is no output of {of}" if wrong else "no output is named"
         raise DataError(f"{got}; allowed are all, or some of {','.join(known)}")
     return tuple(kind for kind in known if kind in names or "all" in names)
+
+
+def settings_used(kinds: Iterable[str], settings: OutputSettings) -> dict[str, dict[str, Any]]:
+    """Return, by kind of output, the settings that it heeds; without the kinds that heed none."""
+    found = {kind: OUTPUTS[kind].uses for kind in kinds if kind != SIDECAR}
+    return {kind: {name: getattr(settings, name) for name in uses} for kind, uses in found.items() if uses}
 
 
 def endings_of(kind: str) -> tuple[str, ...]:

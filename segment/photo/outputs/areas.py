@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from segment.output import write_text
 from segment.photo.draw import hex_code
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 
 if TYPE_CHECKING:
     from segment.photo.tiles.segmentation import TiledSegmentation
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 ENDINGS = ("_areas.csv",)
 
 
-def write(segmentation: TiledSegmentation, stem: Path) -> list[Path]:
+def write(segmentation: TiledSegmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write a CSV file; the area is in the squared unit of the pixel size, empty where that is not known."""
     path = at(stem, ENDINGS[0])
     place = segmentation.photo.layout.place

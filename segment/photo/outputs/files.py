@@ -10,8 +10,11 @@ from pathlib import Path
 
 from segment.photo.outputs import OUTPUTS, SIDECAR, endings_of
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 from segment.photo.outputs.sidecar import Sidecar
 from segment.photo.segmentation import Segmentation
+
+DEFAULT_SETTINGS = OutputSettings()
 
 
 def existing_outputs(stem: Path, kinds: Iterable[str]) -> list[Path]:
@@ -32,7 +35,12 @@ def numbered(name: str, ending: str) -> re.Pattern[str]:
     return re.compile(re.escape(name) + r"\d+".join(map(re.escape, ending.split("*"))))
 
 
-def write_outputs(segmentation: Segmentation, stem: Path, kinds: Iterable[str]) -> list[Path]:
+def write_outputs(
+    segmentation: Segmentation,
+    stem: Path,
+    kinds: Iterable[str],
+    settings: OutputSettings = DEFAULT_SETTINGS,
+) -> list[Path]:
     """Write outputs of the given kinds, all but the sidecar.
 
     Parameters
@@ -41,6 +49,7 @@ def write_outputs(segmentation: Segmentation, stem: Path, kinds: Iterable[str]) 
     stem : Path
         Their common path, without what tells them apart: outputs/photo/cat.
     kinds : iterable of str
+    settings : OutputSettings, optional
 
     Returns
     -------
@@ -54,9 +63,8 @@ def write_outputs(segmentation: Segmentation, stem: Path, kinds: Iterable[str]) 
     kinds = [kind for kind in kinds if kind != SIDECAR]
     before = set(existing_outputs(stem, kinds))
     try:
-        return [
-            path for kind in kinds for path in OUTPUTS[kind].writer(segmentation.method)(segmentation, stem)
-        ]
+        writers = [OUTPUTS[kind].writer(segmentation.method) for kind in kinds]
+        return [path for write in writers for path in write(segmentation, stem, settings)]
     except BaseException:
         # An interrupted run shall be continued: outputs without a sidecar would stand in its way.
         for path in set(existing_outputs(stem, kinds)) - before:

@@ -9,6 +9,7 @@ import numpy as np
 
 from segment.output import atomic_path
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 from segment.photo.png import MOST_INDEXED, write_png
 from segment.photo.segmentation import Segmentation
 
@@ -17,7 +18,7 @@ ENDINGS = ("_labels.png", "_labels.tif")
 _NO_LABEL_8, _NO_LABEL_16 = 255, 65535
 
 
-def write(segmentation: Segmentation, stem: Path) -> list[Path]:
+def write(segmentation: Segmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write the label map; where there is no label it holds the largest value."""
     if segmentation.n_labels > MOST_INDEXED:
         return [_write_tiff(segmentation, at(stem, "_labels.tif"))]

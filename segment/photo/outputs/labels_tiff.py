@@ -10,6 +10,7 @@ import numpy as np
 
 from segment.output import atomic_path
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 from segment.photo.tiles.pyramid import pyramid
 from segment.photo.tiles.store import LabelStore
 
@@ -24,7 +25,7 @@ _NODATA = 42113
 _MICROMETERS_A_CENTIMETER = 1e4
 
 
-def write(segmentation: TiledSegmentation, stem: Path) -> list[Path]:
+def write(segmentation: TiledSegmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write labels as they are counted, their mean colors as palette; the largest value is no label."""
     import tifffile
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segment.output import atomic_folder
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 from segment.photo.tiles.grid import needed
 from segment.photo.tiles.pyramid import pyramid
 from segment.photo.tiles.store import LabelStore
@@ -19,7 +20,7 @@ ENDINGS = ("_labels.zarr",)
 _CHUNK = 1024
 
 
-def write(segmentation: TiledSegmentation, stem: Path) -> list[Path]:
+def write(segmentation: TiledSegmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write every level of the labels; the largest value is no label."""
     path = at(stem, ENDINGS[0])
     zarr = needed("zarr", str(path), "writing zarr")

@@ -10,6 +10,7 @@ import numpy as np
 
 from segment.output import data_uri, json_text, write_text
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 
 if TYPE_CHECKING:
     from segment.photo.regions.segmentation import RegionSegmentation
@@ -21,7 +22,7 @@ _SHOWN_SIDE = 1000
 _SHOWN_REGIONS = 100
 
 
-def write(segmentation: RegionSegmentation, stem: Path) -> list[Path]:
+def write(segmentation: RegionSegmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write one page that works offline: the photo with a slider from 2 to 100 regions."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from PIL import Image

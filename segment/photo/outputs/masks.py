@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 from segment.photo.png import write_png
 from segment.photo.segmentation import Segmentation
 
 ENDINGS = ("_mask_*.png",)
 
 
-def write(segmentation: Segmentation, stem: Path) -> list[Path]:
+def write(segmentation: Segmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write the masks; their numbers have as many digits as sort them by label, two at least."""
     digits = max(2, len(str(segmentation.n_labels - 1)))
     paths = [at(stem, f"_mask_{k:0{digits}d}.png") for k in range(segmentation.n_labels)]

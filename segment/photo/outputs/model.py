@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 
 if TYPE_CHECKING:
     from segment.photo.color_segmentation import PhotoSegmentation
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 ENDINGS = ("_model.npz",)
 
 
-def write(segmentation: PhotoSegmentation, stem: Path) -> list[Path]:
+def write(segmentation: PhotoSegmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write what --model reads."""
     path = at(stem, ENDINGS[0])
     segmentation.model.save(path)

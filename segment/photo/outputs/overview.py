@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 from segment.photo.png import write_png
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ ENDINGS = ("_overview.png",)
 _SIDE = 2000
 
 
-def write(segmentation: TiledSegmentation, stem: Path) -> list[Path]:
+def write(segmentation: TiledSegmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write every n-th row and column, so that both sides are of at most 2000 pixels."""
     path, store = at(stem, ENDINGS[0]), segmentation.store
     step = max(1, -(-max(store.shape) // _SIDE))

@@ -7,12 +7,13 @@ from pathlib import Path
 from segment.output import atomic_path, write_json, write_text
 from segment.photo.draw import draw_palette, hex_code
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 from segment.photo.segmentation import Segmentation
 
 ENDINGS = ("_palette.png", "_palette.json", "_palette.css", "_palette.gpl")
 
 
-def write(segmentation: Segmentation, stem: Path) -> list[Path]:
+def write(segmentation: Segmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write the palette in every format."""
     palette, shares = segmentation.palette, segmentation.shares
     picture, as_json, as_css, as_gimp = paths = [at(stem, ending) for ending in ENDINGS]

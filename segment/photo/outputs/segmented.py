@@ -8,13 +8,14 @@ import numpy as np
 
 from segment.photo.draw import draw_segmented
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 from segment.photo.png import MOST_INDEXED, write_png
 from segment.photo.segmentation import Segmentation
 
 ENDINGS = ("_segmented.png",)
 
 
-def write(segmentation: Segmentation, stem: Path) -> list[Path]:
+def write(segmentation: Segmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write an indexed PNG, its palette the mean colors; full color if they are too many."""
     path, n = at(stem, ENDINGS[0]), segmentation.n_labels
     is_opaque = segmentation.photo.counts is None

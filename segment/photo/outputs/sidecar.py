@@ -27,6 +27,7 @@ def summarize(
     segmentation: Segmentation,
     *,
     options: dict[str, Any],
+    settings: dict[str, dict[str, Any]],
     seconds: dict[str, float],
     outputs: Iterable[Path] = (),
     warnings: Iterable[str] = (),
@@ -37,7 +38,9 @@ def summarize(
     ----------
     segmentation : Segmentation
     options : dict
-        All that was asked for: the same photo and the same options give the same outputs.
+        All that the segmentation depends on: the same photo and the same options give the same one.
+    settings : dict of str to dict
+        What the outputs depend on besides, by kind.
     seconds : dict of str to float
         What was timed outside of the segmentation: reading, writing, the whole.
     outputs : iterable of Path
@@ -55,6 +58,7 @@ def summarize(
         "n_pixels": photo.n_pixels,
         "reader": photo.reader,
         "options": options,
+        "settings": settings,
         **segmentation.facts(),
         "palette": segmentation.palette,
         "shares": segmentation.shares,
@@ -74,6 +78,8 @@ class Sidecar:
     source : str
     sha256 : str or None
     options : dict
+    settings : dict of str to dict
+        By kind of output.
     outputs : tuple of Path
         In the folder in which the sidecar lies now; itself included.
     """
@@ -81,6 +87,7 @@ class Sidecar:
     source: str
     sha256: str | None
     options: dict[str, Any]
+    settings: dict[str, dict[str, Any]]
     outputs: tuple[Path, ...]
 
 
@@ -94,6 +101,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
         if "segment" not in facts["versions"] or not all(name.startswith(path.stem) for name in names):
             return None
         outputs = tuple(path.with_name(name) for name in names)
-        return Sidecar(facts["input"], facts["sha256"], facts.get("options", {}), outputs)
+        options, settings = (dict(facts.get(name, {})) for name in ("options", "settings"))
+        return Sidecar(facts["input"], facts["sha256"], options, settings, outputs)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -9,6 +9,7 @@ import numpy as np
 
 from segment.output import atomic_path
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 
 if TYPE_CHECKING:
     from segment.photo.color_segmentation import PhotoSegmentation
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 ENDINGS = ("_soft.tif",)
 
 
-def write(segmentation: PhotoSegmentation, stem: Path) -> list[Path]:
+def write(segmentation: PhotoSegmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write a TIFF of one float32 page a component."""
     import tifffile
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segment.photo.outputs.naming import at
+from segment.photo.outputs.settings import OutputSettings
 
 if TYPE_CHECKING:
     from segment.photo.regions.segmentation import RegionSegmentation
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 ENDINGS = ("_tree.npz",)
 
 
-def write(segmentation: RegionSegmentation, stem: Path) -> list[Path]:
+def write(segmentation: RegionSegmentation, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write what `RegionTree.load` reads."""
     path = at(stem, ENDINGS[0])
     segmentation.tree.save(path)

@@ -1,0 +1,25 @@
+"""What outputs can be asked for beyond their kind; a kind's line in the table names what it heeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PAPERS = ("a4", "letter")
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """The settings of all kinds of output; each kind heeds those that its `Output.uses` names.
+
+    Attributes
+    ----------
+    tolerance : float
+        Pixels by which a smoothed line may leave the border between pixels; 0 keeps the border.
+    min_area : int or None
+        Pixels from which an area is drawn; smaller ones join a neighbor. None leaves it to the kind.
+    paper : {"a4", "letter"}
+    """
+
+    tolerance: float = 0.5
+    min_area: int | None = None
+    paper: str = PAPERS[0]
