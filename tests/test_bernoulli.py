@@ -67,17 +67,26 @@ def test_densities_and_sums_are_those_of_the_formula(D, dtype):
     assert found.log_likelihood == pytest.approx(samples.sample_weight @ totals, rel=1e-12)
 
 
-def test_zero_times_the_logarithm_of_zero_is_zero():
-    parameters = BernoulliParameters([0.5, 0.5], [[0.0, 1.0], [0.5, 0.5]])
-    densities = log_densities([[0.0, 1.0], [1.0, 1.0]], parameters)
+@pytest.mark.parametrize("more", [0, 40])
+def test_zero_times_the_logarithm_of_zero_is_zero(more):
+    """Few features go through the kernel, many through products of matrices."""
+    ones = np.ones((2, more))
+    parameters = BernoulliParameters([0.5, 0.5], np.hstack([[[0.0, 1.0], [0.5, 0.5]], ones]))
+    densities = log_densities(np.hstack([[[0.0, 1.0], [1.0, 1.0]], ones]), parameters)
     assert densities[0].tolist() == pytest.approx([math.log(0.5), 3 * math.log(0.5)])
     assert densities[1].tolist() == pytest.approx([-math.inf, 3 * math.log(0.5)])
+    one_is_missing = np.hstack([[0.0, 0.0], np.ones(more)])
+    assert log_densities([one_is_missing], parameters)[0].tolist() == pytest.approx(
+        [-math.inf, 3 * math.log(0.5)]
+    )
 
 
-def test_a_sample_that_no_component_explains_has_probability_zero():
-    parameters = BernoulliParameters([0.25, 0.75], [[0.0, 0.0], [0.0, 0.0]])
-    assert score_samples([[1.0, 0.0]], parameters)[0] == -math.inf
-    assert responsibilities([[1.0, 0.0]], parameters)[0].tolist() == pytest.approx([0.25, 0.75])
+@pytest.mark.parametrize("D", [2, 40])
+def test_a_sample_that_no_component_explains_has_probability_zero(D):
+    parameters = BernoulliParameters([0.25, 0.75], np.zeros((2, D)))
+    row = np.eye(1, D)
+    assert score_samples(row, parameters)[0] == -math.inf
+    assert responsibilities(row, parameters)[0].tolist() == pytest.approx([0.25, 0.75])
 
 
 @settings(deadline=None, max_examples=20)

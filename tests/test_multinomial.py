@@ -30,7 +30,7 @@ def _case(seed=0, n=200, K=3, D=4, dtype=np.float64):
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("D", [2, 5])
+@pytest.mark.parametrize("D", [2, 5, 40])
 def test_densities_and_sums_are_those_of_the_formula(D, dtype):
     """The coefficient included: a sample of no counts at all has probability 1."""
     parameters, samples = _case(D=D, dtype=dtype)
@@ -54,14 +54,18 @@ def test_the_probabilities_of_all_samples_of_a_total_sum_to_one():
     assert np.exp(score_samples(np.array(all_of_six, float), parameters)).sum() == pytest.approx(1.0)
 
 
-def test_a_probability_of_zero_allows_a_count_of_zero_only():
-    parameters = MultinomialParameters([0.5, 0.5], [[0.0, 1.0], [0.5, 0.5]])
-    densities = log_densities([[0.0, 2.0], [1.0, 1.0]], parameters)
+@pytest.mark.parametrize("more", [0, 40])
+def test_a_probability_of_zero_allows_a_count_of_zero_only(more):
+    """Few features go through the kernel, many through products of matrices."""
+    none = np.zeros((2, more))
+    parameters = MultinomialParameters([0.5, 0.5], np.hstack([[[0.0, 1.0], [0.5, 0.5]], none]))
+    densities = log_densities(np.hstack([[[0.0, 2.0], [1.0, 1.0]], none]), parameters)
     half = np.log(0.5)
     assert densities == pytest.approx(np.array([[half, 3 * half], [-np.inf, 2 * half]]))
-    alone = MultinomialParameters([0.25, 0.75], [[0.0, 1.0], [0.0, 1.0]])
-    assert score_samples([[1.0, 0.0]], alone)[0] == -np.inf
-    assert responsibilities([[1.0, 0.0]], alone)[0].tolist() == pytest.approx([0.25, 0.75])
+    alone = MultinomialParameters([0.25, 0.75], np.hstack([[[0.0, 1.0], [0.0, 1.0]], none]))
+    row = np.eye(1, 2 + more)
+    assert score_samples(row, alone)[0] == -np.inf
+    assert responsibilities(row, alone)[0].tolist() == pytest.approx([0.25, 0.75])
 
 
 @settings(deadline=None, max_examples=15)

@@ -31,7 +31,7 @@ def _case(seed=0, n=300, K=3, D=4, dtype=np.float64):
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("D", [1, 4])
+@pytest.mark.parametrize("D", [1, 4, 40])
 def test_densities_and_sums_are_those_of_the_formula(D, dtype):
     parameters, samples = _case(D=D, dtype=dtype)
     samples.X[0, 0] = 3000

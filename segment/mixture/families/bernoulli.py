@@ -14,6 +14,7 @@ from segment.data.source import Block, Source
 from segment.errors import DataError
 from segment.kernels.em import discrete as kernels
 from segment.mixture.families.family import EMPTY, Family, Prepared
+from segment.mixture.families.products import WIDE, Products
 from segment.mixture.families.saved import SavedParameters
 from segment.mixture.families.sums import Sums
 
@@ -90,13 +91,18 @@ class PreparedBernoulli(Prepared[Sums]):
     def __init__(self, parameters: BernoulliParameters) -> None:
         self.shape = parameters.probabilities.shape
         with np.errstate(divide="ignore"):
-            self.constants = (
-                np.log(parameters.weights),
-                np.log(parameters.probabilities),
-                np.log1p(-parameters.probabilities),
-            )
+            log_weights = np.log(parameters.weights)
+            ones, zeros = np.log(parameters.probabilities), np.log1p(-parameters.probabilities)
+        self.constants = log_weights, ones, zeros
+        self.products = None
+        if self.shape[1] >= WIDE:
+            certain = zeros == -np.inf
+            zeros = np.where(certain, 0.0, zeros)
+            self.products = Products(log_weights + zeros.sum(axis=1), ones - zeros, certain)
 
     def accumulate(self, block: Block, n_jobs: int | None = 1) -> Sums:
+        if self.products is not None:
+            return self.products.accumulate(block)
         counts, sums = np.zeros(self.shape[0]), np.zeros(self.shape)
         log_likelihood = kernels.accumulate_binary(
             block.X, block.sample_weight, *self.constants, counts, sums
@@ -104,6 +110,8 @@ class PreparedBernoulli(Prepared[Sums]):
         return Sums(counts, sums, log_likelihood)
 
     def log_densities(self, X: np.ndarray) -> np.ndarray:
+        if self.products is not None:
+            return self.products.log_densities(X)
         out = np.empty((len(X), self.shape[0]))
         kernels.densities_binary(X, *self.constants, out)
         return out

@@ -12,9 +12,9 @@ from segment.archive import Field
 from segment.data.samples import Samples
 from segment.data.source import Block, Source
 from segment.errors import DataError
-from segment.kernels.em import discrete as kernels
 from segment.mixture.families.counts import check_counts, log_factorials
 from segment.mixture.families.family import EMPTY, Family, Prepared
+from segment.mixture.families.products import linear
 from segment.mixture.families.saved import SavedParameters
 from segment.mixture.families.sums import Sums
 
@@ -102,16 +102,14 @@ class PreparedMultinomial(Prepared[Sums]):
         self.shape = parameters.probabilities.shape
         with np.errstate(divide="ignore"):
             self.constants = np.log(parameters.weights), np.log(parameters.probabilities)
+        self.linear = linear(*self.constants)
 
     def accumulate(self, block: Block, n_jobs: int | None = 1) -> Sums:
-        counts, sums = np.zeros(self.shape[0]), np.zeros(self.shape)
-        found = kernels.accumulate_counts(block.X, block.sample_weight, *self.constants, counts, sums)
-        return Sums(counts, sums, found + float(block.sample_weight @ log_coefficients(block.X)))
+        found = self.linear.accumulate(block)
+        return found.raised(float(block.sample_weight @ log_coefficients(block.X)))
 
     def log_densities(self, X: np.ndarray) -> np.ndarray:
-        out = np.empty((len(X), self.shape[0]))
-        kernels.densities_counts(X, *self.constants, out)
-        return out + log_coefficients(X)[:, None]
+        return self.linear.log_densities(X) + log_coefficients(X)[:, None]
 
     def far_log_densities(self, X: np.ndarray) -> np.ndarray:
         """Return the log weights for every row: what has probability 0 everywhere tells nothing."""

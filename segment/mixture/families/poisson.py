@@ -12,9 +12,9 @@ from segment.archive import Field
 from segment.data.samples import Samples
 from segment.data.source import Block, Source
 from segment.errors import DataError
-from segment.kernels.em import discrete as kernels
 from segment.mixture.families.counts import check_counts, log_factorials, weighted_factorials
 from segment.mixture.families.family import EMPTY, Family, Prepared
+from segment.mixture.families.products import linear
 from segment.mixture.families.saved import SavedParameters
 from segment.mixture.families.sums import Sums
 
@@ -81,17 +81,14 @@ class PreparedPoisson(Prepared[Sums]):
         self.shape = parameters.rates.shape
         with np.errstate(divide="ignore"):
             self.log_weights = np.log(parameters.weights)
-            self.constants = self.log_weights - parameters.rates.sum(axis=1), np.log(parameters.rates)
+            slopes = np.log(parameters.rates)
+        self.linear = linear(self.log_weights - parameters.rates.sum(axis=1), slopes)
 
     def accumulate(self, block: Block, n_jobs: int | None = 1) -> Sums:
-        counts, sums = np.zeros(self.shape[0]), np.zeros(self.shape)
-        found = kernels.accumulate_counts(block.X, block.sample_weight, *self.constants, counts, sums)
-        return Sums(counts, sums, found - weighted_factorials(block))
+        return self.linear.accumulate(block).raised(-weighted_factorials(block))
 
     def log_densities(self, X: np.ndarray) -> np.ndarray:
-        out = np.empty((len(X), self.shape[0]))
-        kernels.densities_counts(X, *self.constants, out)
-        return out - log_factorials(X)[:, None]
+        return self.linear.log_densities(X) - log_factorials(X)[:, None]
 
     def far_log_densities(self, X: np.ndarray) -> np.ndarray:
         """Return the log weights for every row: what has probability 0 everywhere tells nothing."""

@@ -31,6 +31,10 @@ class Sums:
             self.counts + other.counts, self.sums + other.sums, self.log_likelihood + other.log_likelihood
         )
 
+    def raised(self, gain: float) -> Sums:
+        """Return the sums with another log-likelihood: it gains what no component changes."""
+        return Sums(self.counts, self.sums, self.log_likelihood + gain)
+
     def scaled(self, factor: float) -> Sums:
         """Return the sums of `factor` times the weight."""
         return Sums(factor * self.counts, factor * self.sums, factor * self.log_likelihood)
