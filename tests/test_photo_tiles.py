@@ -24,6 +24,7 @@ from segment.photo.tiles.photo import Selection, TiledPhoto
 from segment.photo.tiles.rare import rare_starts
 from segment.photo.tiles.specks import merge_stored, strip_regions
 from segment.photo.tiles.store import LabelStore
+from segment.photo.where import Where
 
 # Odd on purpose: no side is a multiple of a tile's.
 IMAGE = noisy(height=150, width=101, spread=25.0)[0]
@@ -306,11 +307,11 @@ def test_nodata_masks_and_bands_are_weights_of_zero():
     mask = np.full(IMAGE.shape[:2], 255, np.uint8)
     mask[100:, 50:] = 0
     np.save("mask.npy", mask)
-    found, result = labels_of(_tiff("b.tif"), selection=Selection(mask="mask.npy"), smooth="none")
+    found, result = labels_of(_tiff("b.tif"), selection=Selection(where=Where("mask.npy")), smooth="none")
     assert np.array_equal(found < 0, mask == 0)
     assert result.n_unlabeled == (mask == 0).sum()
     with pytest.raises(ImageError, match=r"the mask has 101 x 150 pixels, .* has 50 x 75"):
-        pixels_of(_tiff("c.tif", IMAGE[::2, ::2][:, :50]), mask="mask.npy")
+        pixels_of(_tiff("c.tif", IMAGE[::2, ::2][:, :50]), where=Where("mask.npy"))
     with pytest.raises(ImageError, match="no band 5; the file has 1 to 4"):
         pixels_of("a.tif", bands=(1, 5))
 

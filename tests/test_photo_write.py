@@ -66,7 +66,7 @@ def test_more_labels_than_an_index_holds_become_a_tiff_and_full_color(tmp_path):
     palette = np.random.default_rng(0).integers(0, 256, (300, 3)).astype(np.uint8)
     alpha = np.ones((15, 20))
     alpha[0, 0] = 0
-    photo = Photo(np.zeros((15, 20, 3), np.uint8), alpha)
+    photo = Photo(np.zeros((15, 20, 3), np.uint8), alpha, opacity=alpha)
     many = Segmentation(photo, label_map, palette, np.full(300, 1 / 300))
     (labels,) = written(many, tmp_path, "labels")
     assert labels.suffix == ".tif"

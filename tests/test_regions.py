@@ -252,7 +252,7 @@ def test_another_size_keeps_flat_colors_and_what_lies_where(shape):
     third = shape[1] // 3
     assert np.allclose(colors[:, :third], np.array([250, 0, 120]) / 255, atol=0.02)
     assert np.allclose(colors[:, -third:], np.array([0, 90, 255]) / 255, atol=0.02)
-    assert np.allclose(photo.weight[:, -third:], 0.2, atol=0.02)
+    assert np.allclose(photo.opacity[:, -third:], 0.2, atol=0.02)
 
 
 @st.composite

@@ -26,12 +26,14 @@ from segment.cli.common import (
 from segment.cli.photo_outputs import check_settings, output_settings, settings_from
 from segment.cli.photo_run import Plan, announce_compilation, run_job
 from segment.cli.photo_tiles import SmoothChoice, tile_options, tiled_plan, whole_kinds
+from segment.cli.photo_where import where_asked, where_of, where_options
 from segment.errors import SegmentError
 from segment.output import to_plain
 from segment.photo.outputs import DEFAULT, METHODS, OUTPUTS, SIDECAR, TILED, kinds_of
 
 if TYPE_CHECKING:
     from segment.photo.segmentation import Segmentation
+    from segment.photo.where import Where
     from segment.stopwatch import Stopwatch
 
 # Typed again beside the code that defines them, which would take long to import: a test compares them.
@@ -144,6 +146,7 @@ def _output_help() -> str:
     is_flag=True,
     help="Read photos of more than 200 megapixels also from files without tiles (JPEG, PNG) and for regions.",
 )
+@where_options
 @tile_options
 @output_settings
 @click.option(
@@ -163,7 +166,7 @@ def photo(ctx: click.Context, **options: Any) -> None:
     folders below the one that all inputs share. No input is ever replaced.
 
     Photos of more than 200 megapixels, zarr and .npy are read by tiles, in little memory, and so is every
-    photo with --memory, --level, --mask, --bands, --nodata or --bad-tiles. Labels are those of the whole
+    photo with --memory, --level, --bands, --nodata or --bad-tiles. Labels are those of the whole
     photo; outputs are a label map (BigTIFF, OME-Zarr), a table of areas, an overview and a palette.
     """
     from segment.photo.batch import files_of, plan_jobs
@@ -172,10 +175,11 @@ def photo(ctx: click.Context, **options: Any) -> None:
 
     method, kinds = _method_and_kinds(ctx, options)
     inputs, problems = find_inputs(options["inputs"], recursive=options["recursive"])
-    also_read = [options["model_path"]] if options["model_path"] else []
+    where = where_of(options)
+    also_read = [Path(path) for path in (options["model_path"], options["mask"]) if path]
     read = files_of([*(item.source for item in inputs), *map(str, also_read)])
-    plan = _plan(ctx, options, method, kinds, read)
-    large = tiled_plan(ctx, options, method, plan, [item.source for item in inputs])
+    plan = _plan(ctx, options, method, where, kinds, read)
+    large = tiled_plan(ctx, options, method, where, plan, [item.source for item in inputs])
     all_kinds = tuple(dict.fromkeys([*plan.kinds, *(large.plan.kinds if large.sources else ())]))
     check_settings(ctx, all_kinds)
     jobs, conflicts = plan_jobs(inputs, plan.output, all_kinds, also_read)
@@ -221,6 +225,7 @@ def _plan(
     ctx: click.Context,
     options: dict[str, Any],
     method: str,
+    where: Where,
     kinds: tuple[str, ...],
     read: set[tuple[int, int]],
 ) -> Plan:
@@ -233,14 +238,16 @@ def _plan(
             live_line.show(f"{step} ..." if step else "")
 
     segment, asked = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options, show)
-    asked = to_plain({"method": method, **asked, "seed": options["seed"]})
+    asked = to_plain({"method": method, **asked, **where_asked(where), "seed": options["seed"]})
     told = ("output", "force", "skip_existing", "as_json", "quiet", "verbose")
 
     def read_and_segment(source: str, watch: Stopwatch) -> Segmentation:
         from segment.photo.read import read_photo
+        from segment.photo.where import chosen
 
         with watch.step("read"):
             photo = read_photo(source, allow_large=options["allow_large"])
+            photo = chosen(photo, where, n_jobs=options["jobs"])
         announce_compilation(quiet)
         return segment(photo)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,13 +18,14 @@ from segment.photo.outputs import SIDECAR, TILED, TILED_DEFAULT, kinds_of, parse
 
 if TYPE_CHECKING:
     from segment.photo.segmentation import Segmentation
+    from segment.photo.where import Where
     from segment.stopwatch import Stopwatch
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 BAD_TILES = ("refuse", "mask")
 # Each of them has a photo read by tiles, whatever its size.
-SELECTING = ("level", "mask", "bands", "nodata", "bad_tiles")
+SELECTING = ("level", "bands", "nodata", "bad_tiles")
 OPTIONS = ("memory", *SELECTING)
 
 # A whole photo takes about so many bytes a pixel.
@@ -96,12 +96,6 @@ _DECORATORS = (
         metavar="L",
         help="Level of a pyramid to read; 0 is the largest.  [default: 0]",
     ),
-    click.option(
-        "--mask",
-        type=click.Path(path_type=Path, exists=True),
-        metavar="FILE",
-        help="A picture of the same size; where it is 0, nothing counts.",
-    ),
     click.option("--bands", type=Bands(), metavar="A,B,C", help="Bands to cluster, the first is 1."),
     click.option(
         "--nodata",
@@ -134,7 +128,7 @@ class Tiled:
 
 
 def tiled_plan(
-    ctx: click.Context, options: dict[str, Any], method: str, plan: Plan, sources: list[str]
+    ctx: click.Context, options: dict[str, Any], method: str, where: Where, plan: Plan, sources: list[str]
 ) -> Tiled:
     """Find the inputs that are read by tiles, and change the plan for them.
 
@@ -160,7 +154,9 @@ def tiled_plan(
     smooth = options["smooth"] if is_given(ctx, "smooth") else None
     asked = {name: options[name] for name in SELECTING if options[name] is not None}
     changed = to_plain({**plan.options, "smooth": smooth, "tiles": asked})
-    return Tiled(found, replace(plan, kinds=kinds, options=changed, segment=_segmenter(options, smooth)))
+    return Tiled(
+        found, replace(plan, kinds=kinds, options=changed, segment=_segmenter(options, where, smooth))
+    )
 
 
 def whole_kinds(text: str, method: str) -> tuple[str, ...]:
@@ -186,7 +182,9 @@ def _by_tiles(source: str, options: dict[str, Any]) -> bool:
     return n_pixels > MAX_PIXELS or _WHOLE_BYTES * n_pixels > (options["memory"] or float("inf"))
 
 
-def _segmenter(options: dict[str, Any], smooth: str | None) -> Callable[[str, Stopwatch], Segmentation]:
+def _segmenter(
+    options: dict[str, Any], where: Where, smooth: str | None
+) -> Callable[[str, Stopwatch], Segmentation]:
     """Return what reads and segments a photo by its tiles."""
     names = ("n_components", "covariance_type", "color_space", "n_init")
 
@@ -197,11 +195,9 @@ def _segmenter(options: dict[str, Any], smooth: str | None) -> Callable[[str, St
 
         announce_compilation(options["quiet"])
         asked: dict[str, Any] = {name: options[name] for name in SELECTING if options[name] is not None}
-        if "mask" in asked:
-            asked["mask"] = str(asked["mask"])
         return segment_tiles(
             source,
-            selection=Selection(**asked),
+            selection=Selection(where=where, **asked),
             model=PhotoModel.load(options["model_path"]) if options["model_path"] else None,
             fitting={name: options[name] for name in names},
             smooth=smooth,

@@ -26,7 +26,7 @@ class PhotoSegmentation(Segmentation):
     ----------
     photo : Photo
     label_map : (M, N) int32 ndarray
-        Labels from 0 (the darkest component) on; -1 where the photo is fully transparent.
+        Labels from 0 (the darkest component) on; -1 where the photo is fully transparent or does not count.
     palette : (n_components, 3) uint8 ndarray
         Mean sRGB color of each label.
     shares : (n_components,) float64 ndarray

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from segment.photo.photo import Photo
 from segment.photo.segmentation import Segmentation
 from segment.photo.selection import SAMPLE_SIZE
 from segment.style import COLORS, new_figure, quiet_axes
@@ -66,8 +67,15 @@ def draw_overlay(colors: np.ndarray, label_map: np.ndarray) -> np.ndarray:
 
 
 def draw_segmented(segmentation: Segmentation) -> np.ndarray:
-    """Return the photo in the mean color of each label, (M, N, 3) uint8; white where it is transparent."""
-    return np.vstack([segmentation.palette, np.full((1, 3), 255, np.uint8)])[segmentation.label_map]
+    """Return the photo in the mean color of each label, (M, N, 3) uint8.
+
+    What has no label is as it was, and white where it is transparent.
+    """
+    photo = segmentation.photo
+    out = np.vstack([segmentation.palette, np.full((1, 3), 255, np.uint8)])[segmentation.label_map]
+    if photo.outside is not None:
+        out[photo.outside] = photo.display[photo.outside]
+    return out
 
 
 def draw_palette(palette: np.ndarray, shares: np.ndarray) -> Any:
@@ -133,8 +141,11 @@ def draw_sheet(segmentation: Segmentation, selection: dict[int, float] | None = 
     step = max(1, max(height, width) // _SHOWN)
     part = (slice(None, None, step), slice(None, None, step))
     labels = segmentation.label_map[part]
-    photo = np.where(labels[:, :, None] < 0, np.uint8(255), segmentation.photo.display[part])
-    small = Segmentation(segmentation.photo, labels, segmentation.palette, segmentation.shares)
+    photo = segmentation.photo.display[part]
+    if segmentation.photo.shown is not None:
+        photo = np.where(segmentation.photo.shown[part][:, :, None], photo, np.uint8(255))
+    weight = None if segmentation.photo.counts is None else (labels >= 0).astype(np.float32)
+    small = Segmentation(Photo(photo, weight), labels, segmentation.palette, segmentation.shares)
     panels = [
         ("photo", photo),
         ("mean colors", draw_segmented(small)),

@@ -23,8 +23,8 @@ class Photo:
     pixels : (M, N, D) ndarray, C-contiguous
         uint8, uint16, or float. sRGB colors (D = 3; floats in [0, 1]) if `is_color`, else any bands.
     weight : (M, N) float ndarray, or None
-        How much each pixel counts (its alpha, a sample weight, or both); None if all count alike. Pixels of
-        weight 0 take no part.
+        How much each pixel counts (its alpha, a mask, a sample weight, or their product); None if all count
+        alike. Pixels of weight 0 take no part.
     is_color : bool
     name : str
         What outputs are named after.
@@ -34,6 +34,8 @@ class Photo:
         Of the file.
     reader : dict
         What was done while reading.
+    opacity : (M, N) float ndarray, or None
+        How much of each pixel is seen: its alpha; None if all is. What takes no part is shown all the same.
     """
 
     pixels: np.ndarray
@@ -43,6 +45,7 @@ class Photo:
     source: str = "array"
     sha256: str | None = None
     reader: dict[str, Any] = field(default_factory=dict)
+    opacity: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         # Read-only throughout: Numba compiles kernels for read-only and for writable arrays separately.
@@ -79,7 +82,7 @@ class Photo:
         _check_range(array)
         weight = as_weights(array[:, :, 3]) if channels == 4 else None
         colors = np.repeat(array, 3, axis=2) if channels == 1 else array[:, :, :3]
-        return cls(np.ascontiguousarray(colors), weight)
+        return cls(np.ascontiguousarray(colors), weight, opacity=weight)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -95,6 +98,19 @@ class Photo:
     def counts(self) -> np.ndarray | None:
         """Which pixels take part, (M, N) bool; None if all do."""
         return None if self.weight is None else self.weight > 0
+
+    @cached_property
+    def shown(self) -> np.ndarray | None:
+        """Which pixels are seen at all, (M, N) bool; None if all are."""
+        return None if self.opacity is None else self.opacity > 0
+
+    @cached_property
+    def outside(self) -> np.ndarray | None:
+        """Which pixels are seen, but do not count, (M, N) bool; None if there are none."""
+        if self.counts is None:
+            return None
+        found = ~self.counts if self.shown is None else self.shown & ~self.counts
+        return found if found.any() else None
 
     @cached_property
     def display(self) -> np.ndarray:

@@ -120,7 +120,7 @@ def decode_photo(data: bytes, source: str, name: str, *, allow_large: bool = Fal
         weights = None if alpha is None else as_weights(alpha)
     reader["alpha"] = "none" if alpha is None else "opaque" if weights is None else "weight"
     digest = hashlib.sha256(data).hexdigest()
-    return Photo(pixels, weights, is_color, name, source, digest, reader)
+    return Photo(pixels, weights, is_color, name, source, digest, reader, weights)
 
 
 def _decode(

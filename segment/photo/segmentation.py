@@ -23,7 +23,7 @@ class Segmentation:
         Which kinds of output there are depends on it (`segment.photo.outputs`).
     photo : Photo
     label_map : (M, N) int32 ndarray
-        Label of each pixel; -1 where the photo is fully transparent.
+        Label of each pixel; -1 where the photo is fully transparent or does not count.
     palette : (K, 3) uint8 ndarray
         Mean sRGB color of each label.
     shares : (K,) float64 ndarray

@@ -19,8 +19,8 @@ def write(segmentation: Segmentation, stem: Path, settings: OutputSettings) -> l
     """Write the photo with lines where labels meet, transparent where it is."""
     path = at(stem, ENDINGS[0])
     image = draw_overlay(segmentation.photo.display, segmentation.label_map)
-    counts = segmentation.photo.counts
-    if counts is not None:
-        image = np.dstack([image, np.where(counts, np.uint8(255), np.uint8(0))])
+    shown = segmentation.photo.shown
+    if shown is not None:
+        image = np.dstack([image, np.where(shown, np.uint8(255), np.uint8(0))])
     write_png(path, image)
     return [path]

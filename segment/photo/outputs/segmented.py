@@ -16,16 +16,14 @@ ENDINGS = ("_segmented.png",)
 
 
 def write(segmentation: Segmentation, stem: Path, settings: OutputSettings) -> list[Path]:
-    """Write an indexed PNG, its palette the mean colors; full color if they are too many."""
-    path, n = at(stem, ENDINGS[0]), segmentation.n_labels
-    is_opaque = segmentation.photo.counts is None
-    if n > MOST_INDEXED:
+    """Write an indexed PNG, its palette the mean colors; full color if these are too many or parts stay."""
+    path, n, photo = at(stem, ENDINGS[0]), segmentation.n_labels, segmentation.photo
+    if n > MOST_INDEXED or photo.outside is not None:
         image = draw_segmented(segmentation)
-        if not is_opaque:
-            alpha = np.where(segmentation.label_map < 0, np.uint8(0), np.uint8(255))
-            image = np.dstack([image, alpha])
+        if photo.shown is not None:
+            image = np.dstack([image, np.where(photo.shown, np.uint8(255), np.uint8(0))])
         write_png(path, image)
-    elif is_opaque:
+    elif photo.counts is None:
         write_png(path, segmentation.indices(0), segmentation.palette)
     else:
         palette = np.vstack([segmentation.palette, np.full((1, 3), 255, np.uint8)])

@@ -54,8 +54,8 @@ def _refine(
 
     def refine(block: tuple[int, int]) -> None:
         rows = slice(*block)
-        weight = None if photo.weight is None else photo.weight[rows]
-        part = Photo(shown_colors(photo)[rows], weight)
+        seen = None if photo.opacity is None else photo.opacity[rows]
+        part = Photo(shown_colors(photo)[rows], opacity=seen)
         y, x = np.nonzero(mixed[np.ix_(down[rows], right)])
         if len(y) == 0:
             return

@@ -75,7 +75,7 @@ def segment_regions(
     image : Photo or array
         As for `segment_photo`.
     n_regions : int, optional
-        Number of regions.
+        Number of regions where the photo counts.
     scale : float in (0, 1], optional
         Where the hierarchy is cut instead, as for `RegionTree.cut`; without either, at medium detail.
     random_state : int
@@ -102,17 +102,21 @@ def segment_regions(
     with watch.step("regions"):
         tree = find_region_tree(photo, random_state=random_state, n_jobs=n_jobs)
     with watch.step("label"):
-        label_map = tree.cut(n_regions=n_regions, scale=scale)
-        if photo.counts is not None:
-            label_map = _without(label_map, ~photo.counts)
+        if photo.counts is None:
+            label_map = tree.cut(n_regions=n_regions, scale=scale)
+        else:
+            if n_regions is not None:
+                n_regions = tree.n_regions_for(n_regions, photo.counts)
+            label_map = _without(tree.cut(n_regions=n_regions, scale=scale), ~photo.counts)
         palette, shares = palette_of(photo.display, label_map, int(label_map.max()) + 1, n_jobs=n_jobs)
     return RegionSegmentation(photo, label_map, palette, shares, tree, scale, seconds=watch.seconds)
 
 
-def _without(label_map: np.ndarray, transparent: np.ndarray) -> np.ndarray:
-    """Label transparent pixels -1, and close the gaps that vanished regions leave."""
-    label_map = np.where(transparent, np.int32(-1), label_map)
-    seen = np.unique(label_map[label_map >= 0])
-    names = np.full(int(label_map.max()) + 2, -1, dtype=np.int32)
-    names[seen] = np.arange(len(seen))
+def _without(label_map: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Label pixels outside -1, and number the regions that are left from the largest."""
+    label_map = np.where(outside, np.int32(-1), label_map)
+    areas = np.bincount(label_map[label_map >= 0])
+    order = np.argsort(-areas, kind="stable")
+    names = np.full(len(areas) + 1, -1, dtype=np.int32)
+    names[order[: np.count_nonzero(areas)]] = np.arange(np.count_nonzero(areas))
     return names[label_map]

@@ -32,8 +32,8 @@ def resized(photo: Photo, shape: tuple[int, int]) -> Photo:
     colors = shown_colors(photo)
     top = np.float32(np.iinfo(colors.dtype).max if colors.dtype.kind == "u" else 1)
     opacity = _opacity(photo)
-    weight = None if opacity is None else _resampled(opacity, shape)[..., 0]
-    return Photo(_resampled(colors, shape, top), weight)
+    seen = None if opacity is None else _resampled(opacity, shape)[..., 0]
+    return Photo(_resampled(colors, shape, top), opacity=seen)
 
 
 def shown_colors(photo: Photo) -> np.ndarray:
@@ -74,8 +74,8 @@ def to_lab(photo: Photo, *, n_jobs: int | None = None) -> np.ndarray:
 
 
 def _opacity(photo: Photo) -> np.ndarray | None:
-    """Return the weights as an opacity, (M, N, 1) float32: a weight above 1 is no more than opaque."""
-    return None if photo.weight is None else np.minimum(photo.weight, 1).astype(np.float32)[..., None]
+    """Return a photo's opacity, (M, N, 1) float32; None if all of it is seen."""
+    return None if photo.opacity is None else photo.opacity.astype(np.float32)[..., None]
 
 
 def nearest_pixels(shape: tuple[int, ...], working: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -70,6 +70,27 @@ class RegionTree:
             target[joined] = target[kept]
         return self._by_size(target)
 
+    def n_regions_for(self, n_inside: int, inside: np.ndarray) -> int:
+        """Return the largest number of regions of which no more than `n_inside` have pixels within a part.
+
+        Parameters
+        ----------
+        n_inside : int
+        inside : (M, N) bool ndarray
+        """
+        if n_inside < 1:
+            raise DataError(f"n_regions is {n_inside}; at least 1 is needed")
+        has = np.bincount(self.leaves[inside], minlength=self.n_leaves) > 0
+        left = int(np.count_nonzero(has))
+        if left <= n_inside:
+            return self.n_leaves
+        for done, (kept, joined) in enumerate(self.merges, 1):
+            left -= int(has[kept] and has[joined])
+            has[kept] |= has[joined]
+            if left <= n_inside:
+                return self.n_leaves - done
+        return 1
+
     def _by_size(self, target: np.ndarray) -> np.ndarray:
         areas = np.bincount(target[self.leaves].ravel(), minlength=self.n_leaves)
         order = np.argsort(-areas, kind="stable")

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segment.data.samples import Samples
-from segment.errors import ImageError
 from segment.mixture.expectation import assign
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.photo.colors import to_features
@@ -20,6 +19,7 @@ from segment.photo.tiles.photo import Strip, TiledPhoto, shown_bands
 from segment.photo.tiles.stream import PixelSource
 from segment.photo.tiles.tables import ColorTable, KeyTable, Table, color_keys, table_for
 from segment.photo.tiles.walk import Notify, quietly, walk
+from segment.photo.where import nothing_left
 
 # A table of distinct values that are more than this share of the pixels is given up where memory is short.
 DISTINCT_SHARE = 0.5
@@ -129,7 +129,7 @@ class _Pass:
             notify("count", number, len(self._photo.strips))
         self._photo.check_unchanged()
         if seen == 0:
-            raise ImageError(f"{self._photo.source}: every pixel has weight 0; there is nothing to segment")
+            raise nothing_left(self._photo.outside, self._photo.n_pixels, self._photo.source)
         if not self._photo.is_color:
             low, high = np.percentile(np.concatenate([strip.shown for strip in found]), SHOWN, axis=0)
             self._photo.show_range(low, high)

@@ -176,9 +176,9 @@ def checked_level(source: str, level: int, n_levels: int) -> int:
     raise ImageError(f"{source}: there is no level {level}; the file has {has}")
 
 
-def needed(name: str, source: str, what: str) -> Any:
+def needed(name: str, source: str, what: str, extra: str = EXTRA) -> Any:
     """Import an optional library, or say how to install it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImageError(f"{source}: {what} needs {name}: {EXTRA}") from error
+        raise ImageError(f"{source}: {what} needs {name}: {extra}") from error

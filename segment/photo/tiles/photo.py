@@ -16,7 +16,11 @@ from segment.errors import ImageError
 from segment.parallel import block_ranges
 from segment.photo.batch import content_hash
 from segment.photo.photo import Photo, to_uint8
+from segment.photo.shapes.read import holds_shapes
 from segment.photo.tiles.grid import BadTile, Grid, Layout, MissingTile, open_grid
+from segment.photo.where import Mask, Where, check_range, product
+
+EVERYWHERE = Where()
 
 REFUSE, MASK = "refuse", "mask"
 BAD_TILES = (REFUSE, MASK)
@@ -33,8 +37,8 @@ class Selection:
     ----------
     level : int
         Of a pyramid, 0 the largest.
-    mask : str or None
-        A file of the same size; where it is 0, nothing counts.
+    where : Where
+        Which part counts; region and mask are of the size of the level.
     bands : tuple of int
         Numbers from 1 on; none stands for all.
     nodata : float or None
@@ -44,7 +48,7 @@ class Selection:
     """
 
     level: int = 0
-    mask: str | None = None
+    where: Where = EVERYWHERE
     bands: tuple[int, ...] = ()
     nodata: float | None = None
     bad_tiles: str = REFUSE
@@ -96,7 +100,9 @@ class TiledPhoto:
         self._range: tuple[np.ndarray, np.ndarray] | None = None
         self._bands = self._checked_bands()
         self.is_color = self.layout.is_color and not self._bands
-        self._masks = [grid for grid in (self._grid.mask, self._given_mask()) if grid is not None]
+        self._given: Grid | None = None
+        self._where = self.selection.where.placed(self.shape, self.source, self.is_color, self._mask())
+        self._outside: dict[int, dict[str, int]] = {}
         self._before = self._state()
 
     def _checked_bands(self) -> list[int]:
@@ -106,16 +112,31 @@ class TiledPhoto:
             raise ImageError(f"{self.source}: there is no band {wrong[0]}; the file has 1 to {channels}")
         return [band - 1 for band in self.selection.bands]
 
-    def _given_mask(self) -> Grid | None:
-        if self.selection.mask is None:
+    def _mask(self) -> Mask | None:
+        """Return what reads the given mask strip by strip; None for none, and for polygons."""
+        path = self.selection.where.mask
+        if path is None or holds_shapes(path):
             return None
-        grid = open_grid(self.selection.mask)
+        grid = self._given = open_grid(path)
         if grid.layout.shape != self.shape:
             raise ImageError(
-                f"{self.selection.mask}: the mask has {_size(grid.layout)} pixels, {self.source} has "
-                f"{_size(self.layout)} (level {self.layout.level}); they must agree"
+                f"{path}: the mask has {_size(grid.layout)} pixels, {self.source} has {_size(self.layout)} "
+                f"(level {self.layout.level}); they must agree"
             )
-        return grid
+
+        def values(start: int, stop: int) -> np.ndarray:
+            channels, there = self._assembled(grid, start, stop)
+            value = channels[:, :, -1] if grid.layout.has_alpha else channels.max(axis=2)
+            return value.astype(np.float32) if there is None else value * there.astype(np.float32)
+
+        ranges = [(part.min(), part.max()) for part in (values(*strip) for strip in self.strips)]
+        top = max(high for _, high in ranges)
+        check_range(path, float(min(low for low, _ in ranges)), float(top))
+        return lambda start, stop: values(start, stop) / top
+
+    @property
+    def _grids(self) -> list[Grid]:
+        return [grid for grid in (self._grid, self._grid.mask, self._given) if grid is not None]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -161,7 +182,9 @@ class TiledPhoto:
     def reader(self) -> dict[str, Any]:
         """What was done while reading."""
         layout = self.layout
-        weights = ["alpha"] * layout.has_alpha + ["mask"] * bool(self._masks)
+        weights = ["alpha"] * layout.has_alpha + ["mask"] * (
+            len(self._grids) > 1 or self._where.mask is not None
+        )
         weights += [f"nodata {self.nodata:g}"] if self.nodata is not None else []
         return {
             "format": layout.format,
@@ -172,7 +195,17 @@ class TiledPhoto:
             "bands": list(self.selection.bands) or self.n_bands,
             "weights": weights,
             "bad_tiles": [list(tile) for tile in sorted(self.bad)],
+            **({"outside": self.outside} if self.outside else {}),
         }
+
+    @property
+    def outside(self) -> dict[str, int]:
+        """Pixels that count nothing by reason, of the strips read so far; each for the first reason only."""
+        found: dict[str, int] = {}
+        for strip in list(self._outside.values()):
+            for reason, n in strip.items():
+                found[reason] = found.get(reason, 0) + n
+        return found
 
     def read(self, strip: tuple[int, int]) -> Strip:
         """Read a strip of `strips`.
@@ -184,21 +217,28 @@ class TiledPhoto:
         """
         start, stop = strip
         channels, readable = self._assembled(self._grid, start, stop)
-        weights = [] if readable is None else [readable]
-        for grid in self._masks:
-            values, there = self._assembled(grid, start, stop)
-            weights += [values[:, :, 0] > 0, *([] if there is None else [there])]
+        weights: list[tuple[str, np.ndarray]] = [] if readable is None else [("bad tiles", readable)]
+        if self._grid.mask is not None:
+            values, there = self._assembled(self._grid.mask, start, stop)
+            weights += [("mask", values[:, :, 0] > 0), *([] if there is None else [("bad tiles", there)])]
         if self.layout.has_alpha:
             alpha, channels = channels[:, :, -1], channels[:, :, :-1]
             if (alpha < np.iinfo(alpha.dtype).max).any():
-                weights.append(alpha.astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max))
+                weights.append(
+                    ("transparent", alpha.astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max))
+                )
         if self._bands:
             channels = channels[:, :, self._bands]
         if (valid := self._valid(channels)) is not None:
-            weights.append(valid)
+            weights.append(("nodata", valid))
             channels = np.where(valid[:, :, None], channels, channels.dtype.type(0))
-        weight = np.prod([np.asarray(w, dtype=np.float32) for w in weights], axis=0) if weights else None
-        return Strip(start, self._as_pixels(channels, start), weight)
+        pixels = self._as_pixels(channels, start)
+        if not self.selection.where.is_everywhere:
+            weights += self._where.weigh(start, to_uint8(pixels) if self.is_color else pixels)
+        if not weights:
+            return Strip(start, pixels, None)
+        weight, self._outside[start] = product(weights)
+        return Strip(start, pixels, weight)
 
     def _assembled(self, grid: Grid, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the channels of some rows, and where tiles could be read (None: everywhere)."""
@@ -294,7 +334,7 @@ class TiledPhoto:
             )
 
     def _state(self) -> list[tuple[str, int, int]]:
-        files = sorted(path for grid in (self._grid, *self._masks) for path in grid.files())
+        files = sorted(path for grid in self._grids for path in grid.files())
         try:
             return [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
         except OSError:
@@ -307,7 +347,7 @@ class TiledPhoto:
 
     def close(self) -> None:
         """Let go of the files."""
-        for grid in (self._grid, *self._masks):
+        for grid in self._grids:
             grid.close()
 
 
