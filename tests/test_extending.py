@@ -81,6 +81,7 @@ class Waits(SavedParameters):
     rates: np.ndarray
 
     fields = MappingProxyType({"weights": Field("f", 1), "rates": Field("f", 1)})
+    family = "exponential"
     n_features = 1
 
     @property

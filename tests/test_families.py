@@ -109,6 +109,12 @@ def _close(one, other, rtol=1e-10):
     return np.allclose(one, other, rtol=rtol, atol=1e-9)
 
 
+def test_every_family_stands_under_its_name_and_its_parameters_know_it():
+    for name in FAMILIES:
+        family = FAMILIES[name]
+        assert family.name == family.parameters.family == name
+
+
 def test_only_families_of_the_table_are_tried():
     names = {case.name.split()[0] for case in CASES}
     assert names >= {"bernoulli", "poisson", "gaussian", "gaussian-gaps", "student", "bayesian"}

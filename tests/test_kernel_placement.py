@@ -1,4 +1,4 @@
-"""Sums that LLVM may reorder come out the same wherever arrays lie in memory.
+"""What stands where in kernels: sums that LLVM may reorder come out the same wherever arrays lie in memory.
 
 A loop that sums and writes is compiled twice, vectorized and not, and which runs is decided by whether what
 it writes might overlap with what it reads: by where arrays lie. With reassociation the two differ.
@@ -60,6 +60,22 @@ def test_such_a_loop_would_be_found():
     code = "for i in range(9):\n    y = x[i]\n    y += 1\n    out[i] = y\n"
     assert not _sums_and_writes(ast.parse(code).body[0])
     assert _sums_and_writes(ast.parse(code + "    total += y\n").body[0])
+
+
+def _is_kernel(function):
+    return any("kernel" in ast.unparse(decorator) for decorator in function.decorator_list)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_parts_of_kernels_are_called_by_kernels_alone(path):
+    """What has an underscore is kept inside the kernels that call it: Python compiles it in every run."""
+    body = ast.parse(path.read_text()).body
+    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+    parts = {f.name for f in functions if _is_kernel(f) and f.name.startswith("_")}
+    for node in body:
+        if not (isinstance(node, ast.FunctionDef) and _is_kernel(node)):
+            used = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)} & parts
+            assert not used, f"{path}: {sorted(used)} must lose the underscore"
 
 
 def _neighbors(rng):

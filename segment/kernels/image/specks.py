@@ -89,7 +89,7 @@ def _offer(a, b, sizes, sums, least, distances, nearest):
 
 
 @kernel
-def _offer_all(pairs, n_pairs, sizes, sums, least, parents, distances, nearest):
+def offer_all(pairs, n_pairs, sizes, sums, least, parents, distances, nearest):
     """Find the most similar neighbor of every small region; return how many pairs still part two regions."""
     distances[:] = np.inf
     kept = 0
@@ -104,7 +104,7 @@ def _offer_all(pairs, n_pairs, sizes, sums, least, parents, distances, nearest):
 
 
 @kernel
-def _join(order, sizes, sums, least, parents, distances, nearest):
+def join_small(order, sizes, sums, least, parents, distances, nearest):
     """Join small regions to the neighbors found, in the given order; return whether any was joined."""
     merged = False
     for a in order:
@@ -121,7 +121,8 @@ def _join(order, sizes, sums, least, parents, distances, nearest):
 
 
 @kernel
-def _follow(parents):
+def follow_parents(parents):
+    """Replace parents INOUT (R,) by the regions at the end of their chains."""
     for region in range(parents.size):
         parents[region] = _root(parents, region)
 
@@ -146,7 +147,7 @@ def merge_small(pairs, sizes, sums, least, parents):
     distances, nearest = np.empty(len(parents)), np.empty(len(parents), dtype=np.int32)
     merged = True
     while merged:
-        n_pairs = _offer_all(pairs, n_pairs, sizes, sums, least, parents, distances, nearest)
+        n_pairs = offer_all(pairs, n_pairs, sizes, sums, least, parents, distances, nearest)
         order = np.argsort(sizes, kind="stable")
-        merged = _join(order, sizes, sums, least, parents, distances, nearest)
-    _follow(parents)
+        merged = join_small(order, sizes, sums, least, parents, distances, nearest)
+    follow_parents(parents)

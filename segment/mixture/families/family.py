@@ -39,6 +39,9 @@ class Statistics(Protocol):
 class MixtureParameters(Protocol):
     """Parameters of a mixture of K components: values, never changed."""
 
+    family: ClassVar[str]
+    """The name of their family in the table."""
+
     @property
     def weights(self) -> np.ndarray:
         """Mixing proportions, (K,)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class MultinomialParameters(SavedParameters):
     probabilities: np.ndarray
     length: float = 1.0
 
+    family: ClassVar[str] = "multinomial"
     fields = MappingProxyType(
         {"weights": Field("f", 1), "probabilities": Field("f", 2), "length": Field("f", 0)}
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class PoissonParameters(SavedParameters):
     weights: np.ndarray
     rates: np.ndarray
 
+    family: ClassVar[str] = "poisson"
     fields = MappingProxyType({"weights": Field("f", 1), "rates": Field("f", 2)})
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ _ROWS = 65536
 @dataclass(frozen=True, eq=False)
 class GappyParameters(Parameters):
     """Parameters of a Gaussian mixture whose samples may lack entries."""
+
+    family: ClassVar[str] = "gaussian-gaps"
 
     @classmethod
     def of(cls, parameters: Parameters) -> GappyParameters:

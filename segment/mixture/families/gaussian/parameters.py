@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Parameters(SavedParameters):
     covariances: np.ndarray
     covariance_type: str = "full"
 
+    family: ClassVar[str] = "gaussian"
     fields = MappingProxyType(
         {
             "weights": Field("f", 1),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import gammaln
@@ -52,6 +52,7 @@ class StudentParameters(Parameters):
     degrees_of_freedom: np.ndarray | Any = None
     rule: str = "free"
 
+    family: ClassVar[str] = "student"
     fields = MappingProxyType(
         {**Parameters.fields, "degrees_of_freedom": Field("f", 1), "rule": Field("U", 0)}
     )

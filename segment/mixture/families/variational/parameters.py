@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import digamma
@@ -40,6 +40,7 @@ class BayesianParameters(Parameters):
     degrees_of_freedom: np.ndarray | Any = None
     weight_concentration_prior_type: str = "dirichlet_process"
 
+    family: ClassVar[str] = "bayesian"
     fields = MappingProxyType(
         {
             **Parameters.fields,
