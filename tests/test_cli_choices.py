@@ -13,6 +13,7 @@ from segment.mixture.selection import CRITERIA
 from segment.photo.colors import COLOR_SPACES
 from segment.photo.outputs import METHODS
 from segment.photo.outputs.settings import PAPERS
+from segment.photo.palette_fit import PALETTE_FITS
 from segment.photo.regions.segmentation import DETAILS
 from segment.photo.smooth import SMOOTHINGS
 from segment.photo.tiles.photo import BAD_TILES
@@ -25,6 +26,7 @@ SOURCES = {
     "photo detail": DETAILS,
     "photo bad_tiles": BAD_TILES,
     "photo paper": PAPERS,
+    "photo palette_fit": PALETTE_FITS,
     "digits split": SPLITS,
     "digits features": N_FEATURES,
     "digits covariance_type": COVARIANCE_TYPES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,17 @@ from segment.cli.common import (
     spelled_option,
 )
 from segment.cli.photo_outputs import check_settings, output_settings, settings_from
-from segment.cli.photo_run import Plan, announce_compilation, run_job
+from segment.cli.photo_palette import (
+    PALETTE_OPTIONS,
+    check_palette_options,
+    files_read,
+    palette_fitting,
+    palette_options,
+    share_colors,
+)
+from segment.cli.photo_run import Plan, announce_compilation, attempted, run_job
 from segment.cli.photo_tiles import SmoothChoice, tile_options, tiled_plan, whole_kinds
-from segment.cli.photo_where import where_asked, where_of, where_options
+from segment.cli.photo_where import reader_of, where_asked, where_of, where_options
 from segment.errors import SegmentError
 from segment.output import to_plain
 from segment.photo.outputs import DEFAULT, METHODS, OUTPUTS, SIDECAR, TILED, kinds_of
@@ -42,7 +51,7 @@ SPACES = ("lab", "luv", "oklab", "rgb", "linear")
 SMOOTHINGS = ("none", "light", "strong")
 DETAILS = ("low", "medium", "high")
 FITTING = ("n_components", "covariance_type", "color_space", "n_init")
-COLOR_OPTIONS = (*FITTING, "smooth", "model_path")
+COLOR_OPTIONS = (*FITTING, *PALETTE_OPTIONS, "smooth", "model_path")
 REGION_OPTIONS = ("n_regions", "scale", "detail")
 
 
@@ -140,6 +149,7 @@ def _output_help() -> str:
     metavar="FILE",
     help="Apply a model that --save model wrote, instead of fitting one.",
 )
+@palette_options
 @click.option("--recursive", is_flag=True, help="Look into folders within folders.")
 @click.option(
     "--allow-large",
@@ -176,12 +186,13 @@ def photo(ctx: click.Context, **options: Any) -> None:
     method, kinds = _method_and_kinds(ctx, options)
     inputs, problems = find_inputs(options["inputs"], recursive=options["recursive"])
     where = where_of(options)
-    also_read = [Path(path) for path in (options["model_path"], options["mask"]) if path]
+    also_read = files_read(options)
     read = files_of([*(item.source for item in inputs), *map(str, also_read)])
     plan = _plan(ctx, options, method, where, kinds, read)
     large = tiled_plan(ctx, options, method, where, plan, [item.source for item in inputs])
     all_kinds = tuple(dict.fromkeys([*plan.kinds, *(large.plan.kinds if large.sources else ())]))
     check_settings(ctx, all_kinds)
+    check_palette_options(ctx, options, large.sources)
     jobs, conflicts = plan_jobs(inputs, plan.output, all_kinds, also_read)
     for problem in [*problems, *conflicts]:
         say_error(problem)
@@ -189,17 +200,13 @@ def photo(ctx: click.Context, **options: Any) -> None:
     total = failed + len(jobs)
     if jobs:
         load_in_background()
+    if options["shared"] and jobs:
+        fitting = {name: options[name] for name in FITTING}
+        jobs, plan = share_colors(jobs, plan, reader_of(options, where), options, fitting)
+        failed = total - len(jobs)
     for job in progress(jobs, "photos", quiet=plan.quiet or len(jobs) < 2):
-        try:
-            run_job(job, large.plan if job.source in large.sources else plan)
-        except SegmentError as error:
-            # In a batch, an error of the fit must say whose it is.
-            named = job.source in str(error)
-            say_error(error if named else f"{job.source}: {error}")
-            failed += 1
-        except MemoryError:
-            say_error(f"{job.source}: out of memory; try a smaller photo or fewer components")
-            failed += 1
+        work = partial(run_job, job, large.plan if job.source in large.sources else plan)
+        failed += not attempted(job.source, work)
     if failed:
         sys.exit(EXIT_FAILED if failed == total else EXIT_SOME_FAILED)
 
@@ -227,33 +234,30 @@ def _plan(
     method: str,
     where: Where,
     kinds: tuple[str, ...],
-    read: set[tuple[int, int]],
+    files: set[tuple[int, int]],
 ) -> Plan:
     """Choose how photos are segmented, and gather what holds for every photo."""
     quiet = options["quiet"]
 
     def show(step: str) -> None:
         # One photo shows its steps, several show how many are done.
-        if not quiet and len(read) < 2:
+        if not quiet and len(files) < 2:
             live_line.show(f"{step} ..." if step else "")
 
+    read = reader_of(options, where)
     segment, asked = {"colors": _by_colors, "regions": _by_regions}[method](ctx, options, show)
     asked = to_plain({"method": method, **asked, **where_asked(where), "seed": options["seed"]})
     told = ("output", "force", "skip_existing", "as_json", "quiet", "verbose")
 
     def read_and_segment(source: str, watch: Stopwatch) -> Segmentation:
-        from segment.photo.read import read_photo
-        from segment.photo.where import chosen
-
         with watch.step("read"):
-            photo = read_photo(source, allow_large=options["allow_large"])
-            photo = chosen(photo, where, n_jobs=options["jobs"])
+            photo = read(source)
         announce_compilation(quiet)
         return segment(photo)
 
     settings = settings_from(options)
     return Plan(
-        read_and_segment, asked, kinds, settings, show, read, **{name: options[name] for name in told}
+        read_and_segment, asked, kinds, settings, show, files, **{name: options[name] for name in told}
     )
 
 
@@ -264,13 +268,14 @@ def _by_colors(
     shared = {"smooth": options["smooth"], "n_jobs": options["jobs"], "step": step}
     if options["model_path"] is None:
         fitting = {name: options[name] for name in FITTING}
+        given, asked = palette_fitting(options)
 
         def fit(photo: Any) -> Segmentation:
             from segment.photo.fit import segment_photo
 
-            return segment_photo(photo, **fitting, **shared, random_state=options["seed"])
+            return segment_photo(photo, **fitting, **given, **shared, random_state=options["seed"])
 
-        return fit, {**fitting, "smooth": options["smooth"]}
+        return fit, {**fitting, **asked, "smooth": options["smooth"]}
     for name in FITTING:
         if is_given(ctx, name):
             raise click.UsageError(f"--model brings its own {name}: leave the option out")

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segment.cli.common import print_json, say, say_warning
-from segment.errors import ConvergenceWarning, OutputError, heed_only_own_warnings
+from segment.cli.common import print_json, say, say_error, say_warning
+from segment.errors import ConvergenceWarning, OutputError, SegmentError, heed_only_own_warnings
 from segment.output import to_plain, write_json
 from segment.photo.outputs import SIDECAR, settings_used
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segment.photo.batch import Job
     from segment.photo.outputs.settings import OutputSettings
     from segment.photo.outputs.sidecar import Sidecar
@@ -46,6 +48,19 @@ class Plan:
     as_json: bool
     quiet: bool
     verbose: bool
+
+
+def attempted(source: str, work: Callable[[], object]) -> bool:
+    """Do some work on a photo; where it fails, say so in a line that names the photo, and return False."""
+    try:
+        work()
+        return True
+    except SegmentError as error:
+        # In a batch, an error of the fit must say whose it is.
+        say_error(error if source in str(error) else f"{source}: {error}")
+    except MemoryError:
+        say_error(f"{source}: out of memory; try a smaller photo or fewer components")
+    return False
 
 
 def run_job(job: Job, plan: Plan) -> None:
@@ -125,14 +140,24 @@ def announce_compilation(quiet: bool) -> None:
         say(notice)
 
 
+def _named_colors(palette: np.ndarray, shares: np.ndarray) -> list[str]:
+    return [
+        "#{:02x}{:02x}{:02x}".format(*color) + f" {share:.1%}"
+        for color, share in zip(palette.tolist(), shares, strict=True)
+    ]
+
+
+def told_colors(palette: np.ndarray, shares: np.ndarray) -> str:
+    """Return the colors of a palette and their shares in a line, the first ones where there are many."""
+    colors = _named_colors(palette, shares)
+    more = f", and {len(colors) - TOLD_COLORS} more" if len(colors) > TOLD_COLORS else ""
+    return ", ".join(colors[:TOLD_COLORS]) + more
+
+
 def _tell(segmentation: Segmentation, facts: dict[str, Any], plan: Plan) -> None:
     """Say in a line what was found, and in detail if asked."""
-    colors = [
-        "#{:02x}{:02x}{:02x}".format(*color) + f" {share:.1%}"
-        for color, share in zip(segmentation.palette.tolist(), segmentation.shares, strict=True)
-    ]
-    more = f", and {len(colors) - TOLD_COLORS} more" if len(colors) > TOLD_COLORS else ""
-    palette = f": {', '.join(colors[:TOLD_COLORS])}{more}" if "palette" in plan.kinds else ""
+    colors = _named_colors(segmentation.palette, segmentation.shares)
+    palette = f": {told_colors(segmentation.palette, segmentation.shares)}" if "palette" in plan.kinds else ""
     say(
         f"{facts['input']}: {facts['width']} x {facts['height']}, {segmentation.found()}, "
         f"{facts['seconds']['total']:.2f} s, {len(facts['outputs'])} files in {plan.output}"

@@ -10,6 +10,7 @@ import click
 from segment.errors import SegmentError
 
 if TYPE_CHECKING:
+    from segment.photo.photo import Photo
     from segment.photo.where import Where
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -80,6 +81,19 @@ def where_of(options: dict[str, Any]) -> Where:
     except SegmentError as error:
         raise click.BadParameter(str(error), param_hint="--ignore") from error
     return Where(options["mask"], options["region"], ignored)
+
+
+def reader_of(options: dict[str, Any], where: Where) -> Callable[[str], Photo]:
+    """Return what reads a photo, and the part of it that counts."""
+
+    def read(source: str) -> Photo:
+        from segment.photo.read import read_photo
+        from segment.photo.where import chosen
+
+        photo = read_photo(source, allow_large=options["allow_large"])
+        return chosen(photo, where, n_jobs=options["jobs"])
+
+    return read
 
 
 def where_asked(where: Where) -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from segment.photo.regions.hierarchy import find_region_tree
     from segment.photo.regions.segmentation import RegionSegmentation, segment_regions
     from segment.photo.regions.tree import RegionTree
+    from segment.photo.shared import fit_shared
 
 _HOME = {
     "Photo": "photo",
@@ -24,6 +25,7 @@ _HOME = {
     "PhotoSegmentation": "color_segmentation",
     "RegionTree": "regions.tree",
     "apply_model": "fit",
+    "fit_shared": "shared",
     "read_photo": "read",
     "segment_photo": "fit",
     "RegionSegmentation": "regions.segmentation",
@@ -39,6 +41,7 @@ __all__ = [
     "RegionTree",
     "apply_model",
     "find_region_tree",
+    "fit_shared",
     "read_photo",
     "segment_photo",
     "segment_regions",

@@ -89,7 +89,9 @@ class PhotoSegmentation(Segmentation):
 
     def found(self) -> str:
         """Say how many components were found."""
-        n = self.n_labels
+        if self.model.palette is not None:
+            return f"{self.n_labels} color{'s' if self.n_labels > 1 else ''} of the palette"
+        n = int(np.count_nonzero(self.parameters.weights))
         chosen = " (smallest ICL)" if self.selection else ""
         if self.selection and n == 1:
             chosen = " (smallest ICL; -k asks for more)"

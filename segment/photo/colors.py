@@ -171,6 +171,36 @@ def to_features(values: np.ndarray, color_space: str, *, n_jobs: int | None = No
     return out
 
 
+def nearest_colors(features: np.ndarray, color_space: str) -> np.ndarray:
+    """Return the 8-bit sRGB color that lies nearest to each row of features, (K, 3) uint8.
+
+    Found by comparing, from a coarse grid of all colors to single steps: that needs no inverse of a color
+    space, and stays within sRGB.
+    """
+    grid = _cube(np.arange(0, 256, 15))
+    moves = [_cube(np.arange(-reach, reach + 1, step)) for reach, step in ((16, 4), (3, 1))]
+
+    def nearest(tried: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        found = to_features(tried.astype(np.uint8), color_space, n_jobs=1)
+        return tried[np.square(found - wanted).sum(axis=1).argmin()]
+
+    out = np.empty((len(features), 3), dtype=np.uint8)
+    for k, wanted in enumerate(np.asarray(features, dtype=np.float64)):
+        best = nearest(grid, wanted)
+        for move in moves:
+            while True:
+                better = nearest(np.clip(best + move, 0, 255), wanted)
+                if np.array_equal(better, best):
+                    break
+                best = better
+        out[k] = best
+    return out
+
+
+def _cube(values: np.ndarray) -> np.ndarray:
+    return np.stack(np.meshgrid(values, values, values, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
 def lightness_order(means: np.ndarray, color_space: str) -> np.ndarray:
     """Return the order of the rows of `means` (K, D) from dark to light."""
     weights = np.full(means.shape[1], 1.0) if color_space == BANDS else color_space_of(color_space).lightness

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from segment.photo.color_segmentation import PhotoSegmentation
 from segment.photo.colors import BANDS, color_space_of, lightness_order, to_features
 from segment.photo.distinct import DistinctColors, distinct_colors
 from segment.photo.model import PhotoModel
+from segment.photo.palette_fit import fit_palette, like_reference
 from segment.photo.photo import Photo, to_uint8
 from segment.photo.segmentation import palette_of
 from segment.photo.selection import select_n_components
@@ -48,6 +49,9 @@ def segment_photo(
     color_space: str = "lab",
     smooth: str = "light",
     sample_weight: Any = None,
+    palette: Any = None,
+    palette_fit: str = "none",
+    reference: PhotoModel | None = None,
     n_init: int | None = None,
     relative_reg: float = RELATIVE_REG,
     random_state: int = 0,
@@ -69,6 +73,13 @@ def segment_photo(
         How much neighboring pixels decide a pixel's label (see `segment.photo.smooth`).
     sample_weight : (M, N) array, optional
         Weights of the pixels, on top of alpha; pixels of weight 0 get label -1.
+    palette : (K, 3) array of int, optional
+        The means, as sRGB colors from 0 to 255, instead of fitted ones: label k gets color k. `n_components`,
+        `n_init` and `reference` say nothing then.
+    palette_fit : {"none", "weights", "covariances"}
+        What is fitted besides (see `fit_palette`); with "none" a color goes to the nearest of the palette.
+    reference : PhotoModel, optional
+        A model whose numbers components keep (see `like_reference`).
     n_init : int, optional
         Short runs of EM that the start is chosen from.
     relative_reg : float
@@ -82,12 +93,14 @@ def segment_photo(
     Returns
     -------
     PhotoSegmentation
-        Components are ordered from dark to light.
+        Components are ordered from dark to light, or as those of the palette or the reference.
 
     Raises
     ------
     ImageError
         If `image` is no photo, or has no pixel of positive weight.
+    ModelError
+        If the reference is of another color space.
     DataError
         If an option is not allowed, there are fewer distinct colors than components, or too little memory.
 
@@ -107,20 +120,66 @@ def segment_photo(
         distinct = distinct_colors(photo)
         samples = Samples.of(to_features(distinct.values, color_space, n_jobs=n_jobs), distinct.weights)
     with watch.step("fit"):
-        result, selection = fit_colors(
+        fitted = fit_model(
             samples,
             color_space,
+            palette=palette,
+            palette_fit=palette_fit,
             n_components=n_components,
             covariance_type=covariance_type,
+            reference=reference,
             n_init=n_init,
             relative_reg=relative_reg,
             random_state=random_state,
             n_jobs=n_jobs,
             check=lambda n: check_memory(n, photo.n_pixels, smooth),
         )
-    model = PhotoModel(result.parameters, color_space)
-    fields = {"result": result, "selection": selection, "log_likelihood": result.log_likelihood}
-    return _label(photo, model, distinct, samples, smooth, fields, watch, n_jobs)
+    return _label(photo, fitted.model, distinct, samples, smooth, fitted.fields(), watch, n_jobs)
+
+
+class Fitted(NamedTuple):
+    """A mixture and how it came about; `result` is None where nothing was fitted."""
+
+    model: PhotoModel
+    result: EMResult[Parameters] | None
+    selection: dict[int, float] | None
+    log_likelihood: float
+
+    def fields(self) -> dict[str, Any]:
+        """Return what a `PhotoSegmentation` says of it besides the model."""
+        return {"result": self.result, "selection": self.selection, "log_likelihood": self.log_likelihood}
+
+
+def fit_model(
+    samples: Samples,
+    color_space: str,
+    *,
+    palette: Any = None,
+    palette_fit: str = "none",
+    covariance_type: str = "full",
+    relative_reg: float = RELATIVE_REG,
+    n_jobs: int | None = None,
+    check: Callable[[int], None] = lambda n_components: None,
+    **fitting: Any,
+) -> Fitted:
+    """Make a mixture of colors: fitted freely, or about the colors of a palette.
+
+    Parameters are those of `segment_photo` and `fit_colors`.
+    """
+    shared: dict[str, Any] = {
+        "covariance_type": covariance_type,
+        "relative_reg": relative_reg,
+        "n_jobs": n_jobs,
+    }
+    if palette is None:
+        result, selection = fit_colors(samples, color_space, check=check, **shared, **fitting)
+        return Fitted(PhotoModel(result.parameters, color_space), result, selection, result.log_likelihood)
+    check(len(palette))
+    model, found = fit_palette(samples, color_space, palette, fit=palette_fit, **shared)
+    reached = (
+        log_likelihood(samples, model.parameters, n_jobs=n_jobs) if found is None else found.log_likelihood
+    )
+    return Fitted(model, found, None, reached)
 
 
 def fit_colors(
@@ -131,7 +190,9 @@ def fit_colors(
     covariance_type: str = "full",
     n_init: int | None = None,
     relative_reg: float = RELATIVE_REG,
+    reference: PhotoModel | None = None,
     choosing: Samples | None = None,
+    n_photos: int = 1,
     random_state: int = 0,
     n_jobs: int | None = None,
     check: Callable[[int], None] = lambda n_components: None,
@@ -146,8 +207,12 @@ def fit_colors(
         That of the samples.
     n_components, covariance_type, n_init, relative_reg, random_state, n_jobs
         As in `segment_photo`.
+    reference : PhotoModel, optional
+        As in `segment_photo`.
     choosing : Samples, optional
         What the number of components is chosen on, instead of all samples.
+    n_photos : int
+        Number of photos that the samples are of, for that choice.
     check : callable
         Called with the number of components before it is fitted.
     more_starts : callable
@@ -166,6 +231,7 @@ def fit_colors(
             samples if choosing is None else choosing,
             covariance_type=covariance_type,
             relative_reg=relative_reg,
+            n_photos=n_photos,
             random_state=random_state,
             n_jobs=n_jobs,
         )
@@ -175,7 +241,8 @@ def fit_colors(
         samples, n_components, family=family, n_init=n_init, random_state=random_state, n_jobs=n_jobs
     )
     result = _fit(samples, family, [*starts, *more_starts(n_components)], n_jobs)
-    return _ordered(result, color_space), selection
+    ordered = _ordered(result, color_space)
+    return (ordered if reference is None else like_reference(ordered, color_space, reference)), selection
 
 
 def _fit(
@@ -252,7 +319,9 @@ def _label(
         label_map = smooth_labels(photo, model, label_map, smooth, n_jobs=n_jobs)
     with watch.step("label"):
         palette, shares = palette_of(photo.display, label_map, parameters.n_components, n_jobs=n_jobs)
-        if photo.is_color:
+        if model.palette is not None:
+            palette = model.palette
+        elif photo.is_color:
             fill_unused(palette, shares, distinct.values, samples, parameters)
     return PhotoSegmentation(
         photo,

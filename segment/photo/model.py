@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 
@@ -24,14 +25,30 @@ class PhotoModel:
     ----------
     parameters : Parameters
     color_space : str
+    palette : (n_components, 3) uint8 ndarray, optional
+        The sRGB color that each label has in every photo; without it, its mean color in each of them.
     """
 
     parameters: Parameters
     color_space: str
+    palette: np.ndarray | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an .npz file."""
-        self.parameters.save(path, color_space=np.array(self.color_space), photo_schema=np.array(SCHEMA))
+        palette = {} if self.palette is None else {"palette": self.palette}
+        self.parameters.save(
+            path, color_space=np.array(self.color_space), photo_schema=np.array(SCHEMA), **palette
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the mixture and its palette: what tells models apart."""
+        content = {name: getattr(self.parameters, name) for name in self.parameters.fields}
+        content |= {"color_space": self.color_space, "palette": "" if self.palette is None else self.palette}
+        found = hashlib.sha256()
+        for name, value in content.items():
+            found.update(f"{name} {np.shape(value)}".encode() + np.ascontiguousarray(value).tobytes())
+        return found.hexdigest()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PhotoModel:
@@ -57,4 +74,16 @@ class PhotoModel:
             raise ModelError(
                 f"{path}: written by a newer version (schema {schema}); update segment to read it"
             )
-        return cls(parameters, color_space)
+        return cls(parameters, color_space, _checked_palette(path, extra.get("palette"), parameters))
+
+
+def _checked_palette(
+    path: str | os.PathLike[str], palette: np.ndarray | None, parameters: Parameters
+) -> np.ndarray | None:
+    shape = (parameters.n_components, 3)
+    if palette is not None and (palette.dtype != np.uint8 or palette.shape != shape):
+        raise ModelError(
+            f"{path}: a damaged model (its palette is {palette.dtype} {palette.shape}; uint8 {shape} is "
+            f"needed); {_CURE}"
+        )
+    return palette

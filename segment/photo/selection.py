@@ -39,6 +39,7 @@ def select_n_components(
     *,
     covariance_type: str = "full",
     relative_reg: float = 1e-6,
+    n_photos: int = 1,
     random_state: int = 0,
     n_jobs: int | None = None,
 ) -> tuple[int, dict[int, float]]:
@@ -54,15 +55,17 @@ def select_n_components(
         Colors, weighted by their counts.
     covariance_type, relative_reg, n_jobs
         As in `fit_em`.
+    n_photos : int
+        Number of photos that the colors are of: each counts as `SAMPLE_SIZE` samples.
     random_state : int
 
     Returns
     -------
     n_components : int
     curve : dict of int to float
-        ICL of every number tried, the photo counted as `SAMPLE_SIZE` samples.
+        ICL of every number tried, a photo counted as `SAMPLE_SIZE` samples.
     """
-    histogram = coarse_histogram(samples, random_state)
+    histogram = coarse_histogram(samples, random_state, n_photos)
     # The spread within a cell is missing from the histogram: it is given back as blur.
     family = Gaussian.of(histogram, covariance_type, relative_reg=relative_reg + CELL**2 / 12)
     best: EMResult[Parameters] | None = None
@@ -101,14 +104,16 @@ def _best_of(
     return finals[leaders(finals, 1)[0]]
 
 
-def coarse_histogram(samples: Samples, random_state: int = 0) -> Samples:
+def coarse_histogram(samples: Samples, random_state: int = 0, n_photos: int = 1) -> Samples:
     """Gather samples in the cells of a grid; return one sample a cell, at the mean of those within.
 
-    Cells are `CELL` standard deviations wide, and all weights together are `SAMPLE_SIZE` at most. Where
-    cells would be more than `MOST_CELLS`, samples are drawn instead.
+    Cells are `CELL` standard deviations wide, and the weights of a photo together are `SAMPLE_SIZE` at most.
+    Where cells would be more than `MOST_CELLS`, samples are drawn instead.
     """
     cells = subsample(gathered(samples), MOST_CELLS, np.random.default_rng(random_state))
-    scale = min(1.0, SAMPLE_SIZE / samples.total_weight) * samples.total_weight / cells.total_weight
+    scale = (
+        min(1.0, n_photos * SAMPLE_SIZE / samples.total_weight) * samples.total_weight / cells.total_weight
+    )
     return Samples(cells.X, scale * cells.sample_weight)
 
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from segment.output import atomic_path, write_json, write_text
 from segment.photo.draw import draw_palette, hex_code
 from segment.photo.outputs.naming import at
 from segment.photo.outputs.settings import OutputSettings
-from segment.photo.segmentation import Segmentation
 
 ENDINGS = ("_palette.png", "_palette.json", "_palette.css", "_palette.gpl")
 
 
-def write(segmentation: Segmentation, stem: Path, settings: OutputSettings) -> list[Path]:
+class HasPalette(Protocol):
+    """What a palette is written of: a segmentation, or what many photos share."""
+
+    @property
+    def palette(self) -> np.ndarray:
+        """Color of each label, (K, 3) uint8."""
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Share of the area that each label covers, (K,)."""
+
+
+def write(segmentation: HasPalette, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write the palette in every format."""
     palette, shares = segmentation.palette, segmentation.shares
     picture, as_json, as_css, as_gimp = paths = [at(stem, ending) for ending in ENDINGS]
