@@ -90,6 +90,7 @@ def test_all_outputs_of_a_bundled_photo(run):
         "_labels.png",
         "_mask_00.png",
         "_mask_01.png",
+        "_measurements.csv",
         "_model.npz",
         "_overlay.png",
         "_palette.css",
@@ -99,6 +100,7 @@ def test_all_outputs_of_a_bundled_photo(run):
         "_segmented.png",
         "_sheet.png",
         "_soft.tif",
+        "measurements.csv",
     ]
     for told in ("distinct colors", "profile", "fit ", "cat_model.npz"):
         assert told in result.stderr

@@ -51,6 +51,7 @@ def test_every_output_is_there_and_agrees(folder):
         "flag_palette.css",
         "flag_palette.gpl",
         "flag_sheet.png",
+        "flag_measurements.csv",
         "flag_contours.png",
         "flag_tree.npz",
         "flag_levels.html",

@@ -33,7 +33,7 @@ from segment.cli.photo_palette import (
     palette_options,
     share_colors,
 )
-from segment.cli.photo_run import Plan, announce_compilation, attempted, run_job
+from segment.cli.photo_run import Plan, announce_compilation, attempted, prepare_tables, run_job
 from segment.cli.photo_tiles import SmoothChoice, tile_options, tiled_plan, whole_kinds
 from segment.cli.photo_where import reader_of, where_asked, where_of, where_options
 from segment.errors import SegmentError
@@ -204,9 +204,11 @@ def photo(ctx: click.Context, **options: Any) -> None:
         fitting = {name: options[name] for name in FITTING}
         jobs, plan = share_colors(jobs, plan, reader_of(options, where), options, fitting)
         failed = total - len(jobs)
+    tables = prepare_tables(plan, [job for job in jobs if job.source not in large.sources])
     for job in progress(jobs, "photos", quiet=plan.quiet or len(jobs) < 2):
         work = partial(run_job, job, large.plan if job.source in large.sources else plan)
         failed += not attempted(job.source, work)
+    tables()
     if failed:
         sys.exit(EXIT_FAILED if failed == total else EXIT_SOME_FAILED)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -15,6 +16,28 @@ from segment.photo.outputs.settings import PAPERS, OutputSettings
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _NAMES = tuple(field.name for field in fields(OutputSettings))
+
+
+class Length(click.ParamType):
+    """A length with its unit, like 0.5um."""
+
+    name = "LENGTH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, str]:
+        """Return the number and the unit."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([0-9.]+(?:e-?[0-9]+)?) ?([^\W\d_]+)", value)
+        try:
+            length = float(found[1]) if found else 0.0
+        except ValueError:
+            length = 0.0
+        if found is None or not 0 < length < float("inf"):
+            self.fail(f"{value!r}; allowed is a length above 0 with its unit, like 0.5um or 2mm", param, ctx)
+        return length, found[2]
+
 
 _DECORATORS = (
     click.option(
@@ -39,6 +62,12 @@ _DECORATORS = (
         show_default=True,
         help="Size of pages.",
     ),
+    click.option(
+        "--pixel-size",
+        type=Length(),
+        help="Side of a pixel with its unit, like 0.5um: measurements have areas in it.",
+    ),
+    click.option("--parquet", is_flag=True, help="Write the measurements of the batch as Parquet too."),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from segment.photo.outputs.sidecar import Sidecar
     from segment.photo.segmentation import Segmentation
     from segment.stopwatch import Stopwatch
+
+MEASUREMENTS = "measurements"
 
 # So many colors are told of in the line about a photo.
 TOLD_COLORS = 12
@@ -128,6 +130,31 @@ def _segment(job: Job, plan: Plan, earlier: Sidecar | None) -> None:
         print_json(facts)
     if not plan.quiet:
         _tell(segmentation, facts, plan)
+
+
+def prepare_tables(plan: Plan, jobs: Sequence[Job]) -> Callable[[], None]:
+    """Return what writes the tables of the whole batch once its photos are done.
+
+    Raises
+    ------
+    OutputError
+        If another file has its name, or a library for it is missing.
+    """
+    if MEASUREMENTS not in plan.kinds or not jobs:
+        return lambda: None
+    from segment.photo.outputs.measurements import check_batch, check_parquet, write_batch
+
+    if plan.settings.parquet:
+        check_parquet()
+    if not plan.force:
+        check_batch(plan.output)
+
+    def write() -> None:
+        paths = write_batch(plan.output, [job.stem for job in jobs], parquet=plan.settings.parquet)
+        if not plan.quiet:
+            say(f"measurements of the batch: {', '.join(map(str, paths))}")
+
+    return write
 
 
 @functools.cache

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from segment.em.result import EMResult
-from segment.mixture.expectation import responsibilities
+from segment.mixture.expectation import responsibilities, score_samples
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.parallel import block_ranges
 from segment.photo.colors import to_features
+from segment.photo.distinct import distinct_colors
 from segment.photo.model import PhotoModel
 from segment.photo.segmentation import Segmentation
 
@@ -81,6 +82,13 @@ class PhotoSegmentation(Segmentation):
             rows = to_features(pixels[start:stop], self.model.color_space, n_jobs=n_jobs)
             out[start:stop] = responsibilities(rows, self.parameters, n_jobs=n_jobs)
         return out.reshape(*self.photo.shape, -1)
+
+    def log_densities(self, n_jobs: int | None = None) -> np.ndarray:
+        """Return the log density of each pixel's color under the mixture, (M, N) float32, NaN outside."""
+        distinct = distinct_colors(self.photo)
+        rows = to_features(distinct.values, self.model.color_space, n_jobs=n_jobs)
+        scores = score_samples(rows, self.parameters, n_jobs=n_jobs).astype(np.float32)
+        return distinct.spread(scores, np.nan, n_jobs)
 
     @property
     def curve(self) -> dict[int, float] | None:

@@ -58,6 +58,10 @@ class Segmentation:
         """The criterion by number of labels, where that was chosen by one."""
         return None
 
+    def log_densities(self, n_jobs: int | None = None) -> np.ndarray | None:
+        """Return the log density of each color under the mixture, (M, N) float32; None without one."""
+        return None
+
     def found(self) -> str:
         """Say in a few words what was found."""
         return f"{self.n_labels} label{'s' if self.n_labels > 1 else ''}"

@@ -69,6 +69,7 @@ OUTPUTS = {
     "palette": Output("segment.photo.outputs.palette", tiled="segment.photo.outputs.palette"),
     "sheet": Output("segment.photo.outputs.sheet"),
     "model": Output("segment.photo.outputs.model", ("colors",), tiled="segment.photo.outputs.model"),
+    "measurements": Output("segment.photo.outputs.measurements", uses=("pixel_size", "parquet")),
     "contours": Output("segment.photo.outputs.contours", ("regions",)),
     "tree": Output("segment.photo.outputs.tree", ("regions",)),
     "levels": Output("segment.photo.outputs.levels", ("regions",)),

@@ -18,8 +18,14 @@ class OutputSettings:
     min_area : int or None
         Pixels from which an area is drawn; smaller ones join a neighbor. None leaves it to the kind.
     paper : {"a4", "letter"}
+    pixel_size : (float, str) or None
+        Side of a pixel and its unit.
+    parquet : bool
+        Write the table of a batch as Parquet too.
     """
 
     tolerance: float = 0.5
     min_area: int | None = None
     paper: str = PAPERS[0]
+    pixel_size: tuple[float, str] | None = None
+    parquet: bool = False
