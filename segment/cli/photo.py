@@ -52,7 +52,7 @@ SMOOTHINGS = ("none", "light", "strong")
 DETAILS = ("low", "medium", "high")
 FITTING = ("n_components", "covariance_type", "color_space", "n_init")
 COLOR_OPTIONS = (*FITTING, *PALETTE_OPTIONS, "smooth", "model_path")
-REGION_OPTIONS = ("n_regions", "scale", "detail")
+REGION_OPTIONS = ("n_regions", "scale", "detail", "edits")
 
 
 def _output_help() -> str:
@@ -73,7 +73,7 @@ def _output_help() -> str:
     "--method",
     type=click.Choice(METHODS, case_sensitive=False),
     help="colors: cluster the colors. regions: find connected regions, as people would draw them; --regions, "
-    "--scale and --detail imply it.  [default: colors]",
+    "--scale, --detail and --edits imply it.  [default: colors]",
 )
 @click.option(
     "-k",
@@ -135,6 +135,12 @@ def _output_help() -> str:
     type=click.Choice(DETAILS, case_sensitive=False),
     help="The scale of the regions in words: low gives few and large ones, high many and small.  [default: "
     "medium]",
+)
+@click.option(
+    "--edits",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Merges and splits of regions that were saved from the page of --save levels, done on the photo.",
 )
 @click.option(
     "--n-init",
@@ -297,20 +303,24 @@ def _by_colors(
 def _by_regions(
     ctx: click.Context, options: dict[str, Any], step: Callable[[str], None]
 ) -> tuple[Callable[[Any], Segmentation], dict[str, Any]]:
-    """Find regions: a number of them, or a scale."""
+    """Find regions: a number of them, a scale, or what was edited by hand."""
+    from segment.photo.batch import content_hash
+    from segment.photo.regions.edits import Edits
     from segment.photo.regions.segmentation import DETAILS, segment_regions
 
     given = [name for name in REGION_OPTIONS if options[name] is not None]
     if len(given) > 1:
         spelled = " and ".join(spelled_option(ctx, name) for name in given)
         raise click.UsageError(f"{spelled} say the same thing in different ways: give one of them")
-    scale = options["scale"]
-    if scale is None and options["n_regions"] is None:
+    n_regions, scale, path = options["n_regions"], options["scale"], options["edits"]
+    if scale is None and n_regions is None and path is None:
         scale = DETAILS[options["detail"] or "medium"]
-    cut = {"n_regions": options["n_regions"], "scale": scale}
+    edits = Edits.load(path) if path else None
+    shared = {"edits": edits, "random_state": options["seed"], "n_jobs": options["jobs"]}
 
     def segment(photo: Any) -> Segmentation:
         step("regions")
-        return segment_regions(photo, **cut, random_state=options["seed"], n_jobs=options["jobs"])
+        return segment_regions(photo, n_regions=n_regions, scale=scale, **shared)
 
-    return segment, cut
+    asked = {"n_regions": n_regions, "scale": scale}
+    return segment, asked if path is None else {"edits_sha256": content_hash(path)}

@@ -65,7 +65,11 @@ def palette_options(function: Function) -> Function:
 
 def files_read(options: dict[str, Any]) -> list[Path]:
     """Return the files besides photos that are read: no output may replace them."""
-    return [Path(options[name]) for name in ("model_path", "mask", "palette", "reference") if options[name]]
+    return [
+        Path(options[name])
+        for name in ("model_path", "mask", "palette", "reference", "edits")
+        if options[name]
+    ]
 
 
 def check_palette_options(ctx: click.Context, options: dict[str, Any], by_tiles: frozenset[str]) -> None:

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from segment.errors import DataError
 from segment.parallel import single_threaded_blas
 from segment.photo.arguments import as_photo
+from segment.photo.regions.edits import Edits, apply_edits
 from segment.photo.regions.hierarchy import find_region_tree
 from segment.photo.regions.sizes import working_shapes
 from segment.photo.regions.tree import RegionTree
@@ -32,12 +34,15 @@ class RegionSegmentation(Segmentation):
         The whole hierarchy.
     scale : float or None
         Where it was cut; None if a number of regions was asked for.
+    edits : Edits or None
+        What was done by hand after the cut.
     """
 
     method: ClassVar[str] = "regions"
 
     tree: RegionTree
     scale: float | None = None
+    edits: Edits | None = None
 
     def found(self) -> str:
         """Say how many regions were found."""
@@ -45,8 +50,10 @@ class RegionSegmentation(Segmentation):
 
     def how(self) -> str:
         """Say what they were cut from."""
-        scale = "" if self.scale is None else f", cut at scale {self.scale:g}"
-        return f"a hierarchy of {self.tree.n_leaves} leaves{scale}"
+        how = "" if self.scale is None else f", cut at scale {self.scale:g}"
+        if self.edits is not None:
+            how = f", cut into {self.edits.n_regions} and edited {len(self.edits.steps)} times"
+        return f"a hierarchy of {self.tree.n_leaves} leaves{how}"
 
     def facts(self) -> dict[str, Any]:
         """Return what the sidecar says of regions alone."""
@@ -55,6 +62,7 @@ class RegionSegmentation(Segmentation):
             "n_regions": self.n_labels,
             "n_leaves": self.tree.n_leaves,
             "scale": self.scale,
+            **({} if self.edits is None else {"n_edits": len(self.edits.steps)}),
             "found_at": working_shapes(self.photo.shape),
         }
 
@@ -65,6 +73,7 @@ def segment_regions(
     *,
     n_regions: int | None = None,
     scale: float | None = None,
+    edits: Edits | None = None,
     random_state: int = 0,
     n_jobs: int | None = None,
 ) -> RegionSegmentation:
@@ -78,6 +87,8 @@ def segment_regions(
         Number of regions where the photo counts.
     scale : float in (0, 1], optional
         Where the hierarchy is cut instead, as for `RegionTree.cut`; without either, at medium detail.
+    edits : Edits, optional
+        Merges and splits that were saved from the page of levels; they bring their own cut.
     random_state : int
         As for `find_region_tree`.
     n_jobs : int, optional
@@ -93,23 +104,25 @@ def segment_regions(
     ImageError
         If `image` is no photo.
     DataError
-        If both `n_regions` and `scale` are given, or one is out of range.
+        If more than one of `n_regions`, `scale` and `edits` is given, one is out of range, or the edits were
+        made on another photo.
     """
-    if n_regions is None and scale is None:
+    if edits is not None and (n_regions is not None or scale is not None):
+        raise DataError("edits bring their own cut: leave n_regions and scale out")
+    if n_regions is None and scale is None and edits is None:
         scale = DETAILS["medium"]
     photo = as_photo(image)
     watch = Stopwatch()
     with watch.step("regions"):
         tree = find_region_tree(photo, random_state=random_state, n_jobs=n_jobs)
     with watch.step("label"):
-        if photo.counts is None:
-            label_map = tree.cut(n_regions=n_regions, scale=scale)
-        else:
-            if n_regions is not None:
-                n_regions = tree.n_regions_for(n_regions, photo.counts)
-            label_map = _without(tree.cut(n_regions=n_regions, scale=scale), ~photo.counts)
+        if edits is None and n_regions is not None and photo.counts is not None:
+            n_regions = tree.n_regions_for(n_regions, photo.counts)
+        label_map = tree.cut(n_regions=n_regions, scale=scale) if edits is None else apply_edits(tree, edits)
+        if photo.counts is not None:
+            label_map = _without(label_map, ~photo.counts)
         palette, shares = palette_of(photo.display, label_map, int(label_map.max()) + 1, n_jobs=n_jobs)
-    return RegionSegmentation(photo, label_map, palette, shares, tree, scale, seconds=watch.seconds)
+    return RegionSegmentation(photo, label_map, palette, shares, tree, scale, edits, seconds=watch.seconds)
 
 
 def _without(label_map: np.ndarray, outside: np.ndarray) -> np.ndarray:
