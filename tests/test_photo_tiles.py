@@ -209,6 +209,14 @@ def test_what_does_not_fit_is_read_anew_in_every_pass():
     assert result.log_likelihood == anew.log_likelihood
 
 
+def test_four_floats_a_pixel_are_bands():
+    floats = np.dstack([IMAGE, IMAGE[:, :, :1]]).astype(np.float32)
+    pixels, weights, photo = pixels_of(_npy("a.npy", floats))
+    assert np.array_equal(pixels, floats)
+    assert (weights == 1).all()
+    assert not photo.is_color
+
+
 def test_tables_of_keys_give_way_where_they_neither_pay_nor_fit():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 65535, (150, 101, 4), dtype=np.uint16)

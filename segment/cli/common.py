@@ -221,6 +221,24 @@ def output_option(default: str) -> Callable[[Function], Function]:
     )
 
 
+def dask_option(what: str) -> Callable[[Function], Function]:
+    """Add `--dask ADDRESS`, the cluster on which something runs."""
+    return click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help=f"{what} on a Dask cluster: tcp://head:8786, or local:2 for two processes of this machine.",
+    )
+
+
+def cluster_of(address: str | None) -> Any:
+    """Return a context manager that connects to a Dask cluster, or starts one; None gives no client."""
+    if address is None:
+        return nullcontext()
+    from segment.data.dask import connected
+
+    return connected(address)
+
+
 def progress(
     items: Iterable[Item], description: str, *, quiet: bool = False, total: int | None = None
 ) -> Any:

@@ -14,6 +14,7 @@ from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
     CountOrAuto,
+    cluster_of,
     complete_files,
     is_given,
     live_line,
@@ -182,8 +183,9 @@ def photo(ctx: click.Context, **options: Any) -> None:
     folders below the one that all inputs share. No input is ever replaced.
 
     Photos of more than 200 megapixels, zarr and .npy are read by tiles, in little memory, and so is every
-    photo with --memory, --level, --bands, --nodata or --bad-tiles. Labels are those of the whole
-    photo; outputs are a label map (BigTIFF, OME-Zarr), a table of areas, an overview and a palette.
+    photo with --level, --bands, --nodata, --bad-tiles or --dask, and one that takes more than
+    --memory. Labels are those of the whole photo; outputs are a label map (BigTIFF, OME-Zarr), a table of
+    areas, an overview and a palette.
     """
     from segment.photo.batch import files_of, plan_jobs
     from segment.photo.inputs import find_inputs
@@ -211,9 +213,10 @@ def photo(ctx: click.Context, **options: Any) -> None:
         jobs, plan = share_colors(jobs, plan, reader_of(options, where), options, fitting)
         failed = total - len(jobs)
     tables = prepare_tables(plan, [job for job in jobs if job.source not in large.sources])
-    for job in progress(jobs, "photos", quiet=plan.quiet or len(jobs) < 2):
-        work = partial(run_job, job, large.plan if job.source in large.sources else plan)
-        failed += not attempted(job.source, work)
+    with cluster_of(options["dask"] if jobs and large.sources else None) as options["client"]:
+        for job in progress(jobs, "photos", quiet=plan.quiet or len(jobs) < 2):
+            work = partial(run_job, job, large.plan if job.source in large.sources else plan)
+            failed += not attempted(job.source, work)
     tables()
     if failed:
         sys.exit(EXIT_FAILED if failed == total else EXIT_SOME_FAILED)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from segment.cli.common import is_given, live_line, spelled_option
+from segment.cli.common import dask_option, is_given, live_line, spelled_option
 from segment.cli.photo_run import Plan, announce_compilation
 from segment.errors import SegmentError
 from segment.output import to_plain
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 BAD_TILES = ("refuse", "mask")
-# Each of them has a photo read by tiles, whatever its size.
+# Each of them, and --dask, has a photo read by tiles, whatever its size.
 SELECTING = ("level", "bands", "nodata", "bad_tiles")
-OPTIONS = ("memory", *SELECTING)
+OPTIONS = ("memory", "dask", *SELECTING)
 
 # A whole photo takes about so many bytes a pixel.
 _WHOLE_BYTES = 24
@@ -109,6 +109,7 @@ _DECORATORS = (
         help="What a tile that is missing, cut off or damaged leads to: refuse, an error; mask, its pixels "
         "count nothing.  [default: refuse]",
     ),
+    dask_option("Read by tiles, count and label"),
 )
 
 
@@ -172,9 +173,12 @@ def _by_tiles(source: str, options: dict[str, Any]) -> bool:
     from segment.photo.read import BUNDLED, MAX_PIXELS, STDIN
     from segment.photo.tiles.sizes import is_tiled_format, n_pixels_of
 
+    asked = any(options[name] is not None for name in ("dask", *SELECTING))
     if source == STDIN or source.startswith(BUNDLED):
+        if asked:
+            raise click.UsageError(f"{source} is not read by tiles, as the options ask for: give a file")
         return False
-    if is_tiled_format(source) or any(options[name] is not None for name in SELECTING):
+    if asked or is_tiled_format(source):
         return True
     if options["memory"] is None and not options["allow_large"]:
         return n_pixels_of(source, tiff_only=True) > MAX_PIXELS
@@ -205,6 +209,7 @@ def _segmenter(
             folder=options["output"],
             random_state=options["seed"],
             n_jobs=options["jobs"],
+            client=options["client"],
             notify=_teller(options["quiet"]),
         )
 

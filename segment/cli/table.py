@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,9 @@ import click
 
 from segment.cli.common import (
     CountOrAuto,
+    cluster_of,
     complete_files,
+    dask_option,
     live_line,
     output_option,
     print_json,
@@ -104,11 +105,7 @@ def parse_columns(context: click.Context, parameter: click.Parameter, value: str
     metavar="A,B,C|all",
     help=f"Outputs: {', '.join(OUTPUTS)}.",
 )
-@click.option(
-    "--dask",
-    metavar="ADDRESS",
-    help="Run the passes on a Dask cluster: tcp://head:8786, or local:2 for two processes of this machine.",
-)
+@dask_option("Run the passes")
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -135,7 +132,7 @@ def table(files: tuple[str, ...], **options: Any) -> None:
     paths = output_paths(options["output"], stem, suffix, options["kinds"])
     sidecar = options["output"] / f"{stem}.json"
     _refuse_overwriting([*paths.values(), sidecar], options["force"])
-    with _cluster(options["dask"]) as client:
+    with cluster_of(options["dask"]) as client:
         _run(files, suffix, paths, sidecar, client, options)
 
 
@@ -143,14 +140,6 @@ def _refuse_overwriting(paths: list[Path], force: bool) -> None:
     found = [str(path) for path in paths if path.exists()]
     if found and not force:
         raise OutputError(f"{', '.join(found)}: exists; give --force to overwrite, or another -o")
-
-
-def _cluster(address: str | None) -> Any:
-    if address is None:
-        return nullcontext()
-    from segment.data.dask import connected
-
-    return connected(address)
 
 
 def _run(

@@ -13,7 +13,8 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
@@ -30,6 +31,8 @@ from segment.parallel import ONE_THREAD, resolve_n_jobs, single_threaded_blas
 
 # Tasks a thread of the cluster: enough for the threads to end at about the same time.
 _TASKS_EACH = 4
+# Tasks a thread of the cluster that are ahead of what is taken, where results may be large.
+_AHEAD_EACH = 2
 # Results that one task adds.
 _ADDENDS = 8
 # Bytes of what a pass does, above which it goes through a task of its own.
@@ -99,6 +102,18 @@ class DaskEngine:
         for first in range(0, len(spans), ahead):
             for future in self._submit(_list_of, reader, function, spans[first : first + ahead], 1):
                 yield from self._result(future)
+
+    def walk(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Apply a picklable function to items; yield the results in order, a few ahead of what is taken."""
+        data = pickled(function)
+        sent = self._call(_same, data) if len(data) > _IN_CALL else data
+        pending: deque[Any] = deque()
+        for item in items:
+            pending.append(self._call(_applied, sent, item))
+            if len(pending) > _AHEAD_EACH * max(self._n_threads(), 1):
+                yield self._result(pending.popleft())
+        while pending:
+            yield self._result(pending.popleft())
 
     def _submit(
         self, work: Any, reader: Reader, function: Any, spans: Sequence[Span], size: int
@@ -189,7 +204,7 @@ def pickled(value: Any) -> bytes:
         return cloudpickle.dumps(value)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)
 def _unpickled(data: bytes) -> Any:
     """Make a value from bytes: once a worker and pass, so that its constants are prepared once."""
     return pickle.loads(data)
@@ -245,6 +260,12 @@ def _list_of(data: bytes, light: bytes | None, parts: Sequence[Any]) -> list[Any
     function = _unpickled(data)
     with single_threaded_blas():
         return [function(stretch) for stretch in _stretches(light, parts)]
+
+
+def _applied(data: bytes, item: Any) -> Any:
+    function = _unpickled(data)
+    with single_threaded_blas():
+        return function(item)
 
 
 def _added(results: Sequence[Any]) -> Any:

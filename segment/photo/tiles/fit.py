@@ -23,6 +23,7 @@ from segment.photo.fit import AUTO, RELATIVE_REG, check_kind, fill_unused, fit_c
 from segment.photo.model import PhotoModel
 from segment.photo.read import MAX_PIXELS
 from segment.photo.smooth import smoothing_of
+from segment.photo.tiles.cluster import Cluster
 from segment.photo.tiles.count import Counted, count
 from segment.photo.tiles.label import Labeler
 from segment.photo.tiles.photo import Selection, TiledPhoto
@@ -54,6 +55,7 @@ def segment_tiles(
     folder: str | os.PathLike[str] | None = None,
     random_state: int = 0,
     n_jobs: int | None = None,
+    client: Any = None,
     notify: Notify = quietly,
 ) -> TiledSegmentation:
     """Cluster the colors of a photo of any size.
@@ -77,6 +79,9 @@ def segment_tiles(
     random_state : int
     n_jobs : int, optional
         Threads; the result does not depend on it.
+    client : dask.distributed.Client or str, optional
+        Where the photo is read, counted and labeled: a client, "tcp://host:port", or "local:2" for two
+        processes of this machine. The workers must see the photo under the same path.
     notify : callable
         Called with a step's name, how much of it is done, and of how much.
 
@@ -96,6 +101,7 @@ def segment_tiles(
     """
     random_state, n_jobs = checked_seed(random_state), resolve_n_jobs(n_jobs)
     memory = memory or (available_memory() or _SUPPOSED_MEMORY) // 2
+    cluster = _cluster(client)
     photo = TiledPhoto(source, selection)
     try:
         if smooth is None:
@@ -109,13 +115,13 @@ def segment_tiles(
         fitting = dict(fitting or {})
         space = _space(photo, model, fitting.pop("color_space", "lab"))
         with watch.step("count"):
-            counted = count(photo, space, n_threads, memory, notify)
+            counted = count(photo, space, n_threads, memory, notify, cluster)
         with watch.step("fit"):
             notify("fit", 0, 1)
             rare = photo.n_pixels > LARGE
             fields, model = _fitted(counted, model, space, fitting, rare, random_state, n_jobs)
         with watch.step("label"):
-            labeler = Labeler(photo, counted, model, smoothing, n_threads)
+            labeler = Labeler(photo, counted, model, smoothing, n_threads, cluster)
             store, sums, counts = _labeled(labeler, photo, model, folder or tempfile.gettempdir(), notify)
         hashing.join()
     except BaseException:
@@ -140,8 +146,18 @@ def segment_tiles(
         how_fitted=counted.how,
         memory=memory,
         n_threads=n_threads,
+        on_cluster=cluster is not None,
         **fields,
     )
+
+
+def _cluster(client: Any) -> Cluster | None:
+    if client is None:
+        return None
+    from segment.data.dask import engine_of
+
+    engine = engine_of(client)
+    return None if engine is None else Cluster(engine)
 
 
 def _default_smoothing(photo: TiledPhoto) -> str:

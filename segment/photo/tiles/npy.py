@@ -48,9 +48,11 @@ def layout_of(source: str, format: str, shape: tuple[int, ...], dtype: np.dtype)
     """Return the layout of rows that lie one after the other in a file."""
     row_bytes = shape[1] * shape[2] * dtype.itemsize
     tile = (min(shape[0], max(1, _TILE_BYTES // row_bytes)), shape[1])
-    is_color = shape[2] in (1, 3, 4)
+    # Four floats a pixel are bands: no alpha is stored so.
+    has_alpha = shape[2] == 4 and dtype.kind == "u"
+    is_color = shape[2] in (1, 3) or has_alpha
     layout = Layout(source, format, (shape[0], shape[1]), tile, shape[2], dtype, is_color)
-    return replace(layout, has_alpha=shape[2] == 4)
+    return replace(layout, has_alpha=has_alpha)
 
 
 class Npy:

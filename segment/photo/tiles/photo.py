@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,6 +104,21 @@ class TiledPhoto:
         self._where = self.selection.where.placed(self.shape, self.source, self.is_color, self._mask())
         self._outside: dict[int, dict[str, int]] = {}
         self._before = self._state()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as a reference: whoever takes it opens the file, which must be the same."""
+        from segment.photo.tiles.reference import reopened
+
+        where = self.selection.where
+        if where.mask is not None:
+            where = replace(where, mask=os.path.abspath(where.mask))
+        found = os.path.abspath(self.source), replace(self.selection, where=where), self.stamps
+        return reopened, found, {"_range": self._range, "strips": self.strips}
+
+    @property
+    def stamps(self) -> tuple[tuple[int, int], ...]:
+        """Sizes and times of the files, as they were opened."""
+        return tuple(stamp[1:] for stamp in self._before)
 
     def _checked_bands(self) -> list[int]:
         channels = self.layout.channels
@@ -206,6 +221,15 @@ class TiledPhoto:
             for reason, n in strip.items():
                 found[reason] = found.get(reason, 0) + n
         return found
+
+    def told(self) -> tuple[set[tuple[int, int]], dict[int, dict[str, int]]]:
+        """Return what reading has told beside pixels, for `hear` of this photo in another process."""
+        return set(self.bad), dict(self._outside)
+
+    def hear(self, told: tuple[set[tuple[int, int]], dict[int, dict[str, int]]]) -> None:
+        """Note what reading in another process has told."""
+        self.bad |= told[0]
+        self._outside |= told[1]
 
     def read(self, strip: tuple[int, int]) -> Strip:
         """Read a strip of `strips`.

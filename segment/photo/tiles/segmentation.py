@@ -32,6 +32,8 @@ class TiledSegmentation(PhotoSegmentation):
     memory : int
         Bytes that were allowed.
     n_threads : int
+    on_cluster : bool
+        Whether Dask workers read it.
     """
 
     method: ClassVar[str] = TILED
@@ -43,6 +45,7 @@ class TiledSegmentation(PhotoSegmentation):
     how_fitted: str = field(kw_only=True)
     memory: int = field(kw_only=True)
     n_threads: int = field(kw_only=True)
+    on_cluster: bool = field(default=False, kw_only=True)
 
     def how(self) -> str:
         """Say what EM did."""
@@ -67,6 +70,7 @@ class TiledSegmentation(PhotoSegmentation):
                 "pixel_unit": layout.place.unit,
                 "memory": self.memory,
                 "threads": self.n_threads,
+                "on_cluster": self.on_cluster,
             },
             "counts": self.counts,
         }

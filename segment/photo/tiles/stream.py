@@ -1,115 +1,115 @@
-"""The pixels of a photo as samples that are read anew in every pass: for more distinct ones than fit."""
+"""The pixels of a photo as rows that are read anew in every pass: for more distinct ones than fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
-from segment.data.reduction import reduce_tree
-from segment.data.source import Block, Source
+from segment.data.rows import Rows
+from segment.data.samples import Samples
+from segment.data.stored import Engine, StoredSamples, stored
 from segment.photo.colors import to_features
-from segment.photo.tiles.photo import TiledPhoto
+from segment.photo.tiles.photo import Strip, TiledPhoto
 from segment.photo.tiles.walk import walk
 
-S = TypeVar("S")
-A = TypeVar("A")
+
+def counting(strip: Strip) -> int:
+    """Return the number of pixels of positive weight."""
+    return strip.pixels[..., 0].size if strip.weight is None else int(np.count_nonzero(strip.weight))
 
 
-class PixelSource(Source):
-    """The pixels of positive weight, row by row, as a source of samples.
-
-    Blocks are cut by the number of pixels alone: the strips in which they are read change no bit.
+class PixelRows(Rows):
+    """The pixels of positive weight, row by row: their features, and their weight as the last column.
 
     Parameters
     ----------
     photo : TiledPhoto
     color_space : str
-    n_samples : int
-        Pixels of positive weight.
-    n_threads : int
+    counts : sequence of int
+        Pixels of positive weight in each strip.
+    n_strips : int
+        Strips that are kept for the next run of rows: about one a thread.
     """
 
-    def __init__(self, photo: TiledPhoto, color_space: str, n_samples: int, n_threads: int) -> None:
-        self._photo, self._space, self._n_threads = photo, color_space, n_threads
-        self._n_samples = n_samples
-        self._change: Callable[[np.ndarray], np.ndarray] = lambda X: X
+    def __init__(self, photo: TiledPhoto, color_space: str, counts: Sequence[int], n_strips: int) -> None:
+        self.photo, self.color_space, self.n_strips = photo, color_space, n_strips
+        self.edges = [0, *accumulate(counts)]
+        self.name, self.n_rows, self.n_columns = photo.source, self.edges[-1], photo.n_bands + 1
+        self._begin()
 
-    @property
-    def n_samples(self) -> int:
-        """Number of rows."""
-        return self._n_samples
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._reading = [threading.Lock() for _ in self.photo.strips]
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
 
-    @property
-    def n_features(self) -> int:
-        """Number of columns."""
-        return self._photo.n_bands
+    def __getstate__(self) -> dict[str, Any]:
+        mine = ("_lock", "_reading", "_kept")
+        return {name: value for name, value in self.__dict__.items() if name not in mine}
 
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64."""
-        return np.dtype(np.float64 if self._photo.dtype == np.float64 else np.float32)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
 
-    def _features(self, strip: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return features and weights of a strip's pixels of positive weight."""
-        read = self._photo.read(strip)
-        pixels = read.pixels.reshape(-1, self.n_features)
-        weight = np.ones(len(pixels))
-        if read.weight is not None:
-            counts = read.weight.ravel() > 0
-            pixels, weight = pixels[counts], read.weight.ravel()[counts].astype(np.float64)
-        return self._change(to_features(pixels, self._space, n_jobs=1)), weight
+    def dtypes(self, columns: Sequence[int]) -> list[Any]:
+        return [np.float64 if self.photo.dtype == np.float64 else np.float32]
 
-    def _pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return walk(self._features, self._photo.strips, self._n_threads)
+    def read(self, start: int, stop: int, columns: Sequence[int]) -> np.ndarray:
+        """Return a run of rows; `columns` must be all of them."""
+        parts = []
+        for number in range(bisect_right(self.edges, start) - 1, len(self.edges) - 1):
+            first = self.edges[number]
+            if first >= stop:
+                break
+            parts.append(self._strip(number)[max(start - first, 0) : stop - first])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _blocks(self, rows: int) -> Iterator[Block]:
-        """Yield blocks of `rows` rows, the last one shorter."""
-        held: list[tuple[np.ndarray, np.ndarray]] = []
-        n_held, start = 0, 0
-        for piece in self._pieces():
-            held.append(piece)
-            n_held += len(piece[0])
-            if n_held < rows:
-                continue
-            X, weight = _joined(held)
-            whole = n_held - n_held % rows
-            for first in range(0, whole, rows):
-                part = slice(first, first + rows)
-                yield Block(X[part], weight[part], start + first)
-            held, n_held, start = [(X[whole:], weight[whole:])], n_held - whole, start + whole
-        if n_held:
-            yield Block(*_joined(held), start)
+    def _strip(self, number: int) -> np.ndarray:
+        """Return the rows of a strip; what other threads have just read is not read again."""
+        with self._reading[number]:
+            with self._lock:
+                if (found := self._kept.get(number)) is not None:
+                    self._kept.move_to_end(number)
+                    return found
+            found = self.rows_of(number)
+            with self._lock:
+                self._kept[number] = found
+                while len(self._kept) > self.n_strips:
+                    self._kept.popitem(last=False)
+            return found
 
-    def reduce(self, function: Callable[[Block], S], *, rows: int, n_jobs: int | None = None) -> S:
-        """Apply `function` to blocks of `rows` rows; return the sum of what it returns."""
-        return reduce_tree(self.map(function, rows=rows, n_jobs=n_jobs))
+    def rows_of(self, number: int) -> np.ndarray:
+        """Read the rows of a strip."""
+        strip = self.photo.read(self.photo.strips[number])
+        pixels: Any = strip.pixels.reshape(-1, self.photo.n_bands)
+        weight = np.ones(len(pixels), np.float32) if strip.weight is None else strip.weight.ravel()
+        counts = weight > 0
+        if not counts.all():
+            pixels, weight = pixels[counts], weight[counts]
+        features = to_features(pixels, self.color_space, n_jobs=1)
+        return np.column_stack([features, weight.astype(features.dtype)])
 
-    def map(self, function: Callable[[Block], A], *, rows: int, n_jobs: int | None = None) -> Iterator[A]:
-        """Apply `function` to blocks of `rows` rows; yield what it returns, in order."""
-        return walk(function, self._blocks(rows), self._n_threads)
-
-    def first_row(self) -> np.ndarray:
-        """Return the first row, (n_features,) float64."""
-        return next(self._blocks(1)).X[0].astype(np.float64)
-
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Read all pixels at once."""
-        return _joined(list(self._pieces()))
-
-    def changed(self, change: Callable[[np.ndarray], np.ndarray]) -> PixelSource:
-        """Return the source of what a function makes of the rows."""
-        out = PixelSource(self._photo, self._space, self._n_samples, self._n_threads)
-        out._change = lambda X: change(self._change(X))
-        return out
+    def place(self, row: int) -> str:
+        return f"{self.name}, pixel {row} of those that count"
 
     def stamps(self) -> list[Any]:
-        """Return by what the pixels are known again: for checkpoints."""
-        return [self._photo.sha256, self._photo.selection, self._space]
+        """Return by what the pixels are known again."""
+        return [self.photo.sha256, self.photo.selection, self.color_space]
 
 
-def _joined(pieces: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Any, Any]:
-    if len(pieces) == 1:
-        return pieces[0]
-    return np.concatenate([X for X, _ in pieces]), np.concatenate([weight for _, weight in pieces])
+def pixel_source(rows: PixelRows, engine: Engine | None) -> StoredSamples:
+    """Return pixels as samples that are read anew in every pass."""
+    features = range(rows.n_columns - 1)
+    return stored(rows, features, weight=rows.n_columns - 1, engine=engine)
+
+
+def pixels_in_memory(rows: PixelRows, n_threads: int) -> Samples:
+    """Read all pixels at once."""
+    strips = list(walk(rows.rows_of, range(len(rows.photo.strips)), n_threads))
+    X = np.concatenate([strip[:, :-1] for strip in strips])
+    return Samples(X, np.concatenate([strip[:, -1] for strip in strips]).astype(np.float64))

@@ -22,6 +22,12 @@ class Table(Protocol):
     def merge(self, other: Any) -> None:
         """Add what another table has counted."""
 
+    def packed(self) -> Any:
+        """Return what has been counted in little room, for `add_packed` of another table."""
+
+    def add_packed(self, packed: Any) -> None:
+        """Add what another table has packed."""
+
     def listed(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the distinct pixels and their weights, float64."""
 
@@ -59,19 +65,46 @@ class ColorTable:
                 self._parts = np.zeros(colors.TABLE_SIZE)
             colors.add_weights(pixels, np.where(whole, np.float32(0), weight), self._parts)
 
-    def _spill(self) -> None:
-        self._total = self._counts.astype(np.int64) if self._total is None else self._total + self._counts
+    def _spill(self) -> np.ndarray:
+        total = self._counts.astype(np.int64) if self._total is None else self._total + self._counts
         self._counts[:] = 0
         self._room = ROOM
+        self._total = total
+        return total
 
     def merge(self, other: ColorTable) -> None:
         """Add what another table has counted."""
-        self._spill()
-        other._spill()
-        if self._total is not None:
-            self._total += other._total
+        n = ROOM - other._room
+        if other._total is None and n <= self._room:
+            self._room -= n
+            self._counts += other._counts
+        else:
+            total = self._spill()
+            total += other._spill()
         if other._parts is not None:
             self._parts = other._parts if self._parts is None else self._parts + other._parts
+
+    def packed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the places of colors that were seen, their counts, and the sums of weights below 1."""
+        total = self._counts if self._total is None else self._total + self._counts
+        places, parts = np.flatnonzero(total), None
+        if self._parts is not None:
+            places = np.union1d(places, np.flatnonzero(self._parts))
+            parts = self._parts[places]
+        return places.astype(np.int32), total[places], parts
+
+    def add_packed(self, packed: tuple[np.ndarray, np.ndarray, np.ndarray | None]) -> None:
+        """Add what another table has packed."""
+        places, counts, parts = packed
+        n = int(counts.sum())
+        if n <= self._room:
+            self._room -= n
+            self._counts[places] += counts
+        else:
+            self._spill()[places] += counts
+        if parts is not None:
+            self._parts = np.zeros(len(self._counts)) if self._parts is None else self._parts
+            self._parts[places] += parts
 
     def listed(self) -> tuple[np.ndarray, np.ndarray]:
         from segment.kernels.image import colors
@@ -128,6 +161,15 @@ class KeyTable:
         """Add what another table has counted."""
         for run in other._runs:
             self._append(run)
+
+    def packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the keys, sorted, and their weights."""
+        return self.by_key()
+
+    def add_packed(self, packed: tuple[np.ndarray, np.ndarray]) -> None:
+        """Add what another table has packed."""
+        if len(packed[0]):
+            self._append(packed)
 
     def listed(self) -> tuple[np.ndarray, np.ndarray]:
         keys, weights = self.by_key()
