@@ -13,7 +13,7 @@ from segment.photo.arguments import as_photo
 from segment.photo.regions.edits import Edits, apply_edits
 from segment.photo.regions.hierarchy import find_region_tree
 from segment.photo.regions.sizes import working_shapes
-from segment.photo.regions.tree import RegionTree
+from segment.photo.regions.tree import RegionTree, check_cut
 from segment.photo.segmentation import Segmentation, palette_of
 from segment.stopwatch import Stopwatch
 
@@ -111,6 +111,9 @@ def segment_regions(
         raise DataError("edits bring their own cut: leave n_regions and scale out")
     if n_regions is None and scale is None and edits is None:
         scale = DETAILS["medium"]
+    if edits is None:
+        # The hierarchy takes long: nobody should wait for it to be told of a slip.
+        check_cut(n_regions, scale)
     photo = as_photo(image)
     watch = Stopwatch()
     with watch.step("regions"):

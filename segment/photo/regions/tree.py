@@ -14,6 +14,16 @@ _FIELDS = {"leaves": Field("iu", 2), "merges": Field("iu", 2), "levels": Field("
 _CURE = "write one with RegionTree.save or --save tree"
 
 
+def check_cut(n_regions: int | None, scale: float | None) -> None:
+    """Raise `DataError` if not exactly one of the two is given, or it is out of range."""
+    if (n_regions is None) == (scale is None):
+        raise DataError("give either n_regions or scale to cut a tree")
+    if scale is not None and not 0 < scale <= 1:
+        raise DataError(f"scale is {scale}; it must lie in (0, 1]")
+    if n_regions is not None and n_regions < 1:
+        raise DataError(f"n_regions is {n_regions}; at least 1 is needed")
+
+
 @dataclass(frozen=True, eq=False)
 class RegionTree:
     """Nested segmentations of a photo, from its leaves to one region.
@@ -53,16 +63,11 @@ class RegionTree:
         DataError
             If not exactly one of the two is given, or it is out of range.
         """
-        if (n_regions is None) == (scale is None):
-            raise DataError("give either n_regions or scale to cut a tree")
+        check_cut(n_regions, scale)
         if scale is not None:
-            if not 0 < scale <= 1:
-                raise DataError(f"scale is {scale}; it must lie in (0, 1]")
             n_merges = int(np.searchsorted(self.levels, scale, side="right"))
         else:
             assert n_regions is not None
-            if n_regions < 1:
-                raise DataError(f"n_regions is {n_regions}; at least 1 is needed")
             n_merges = max(0, self.n_leaves - n_regions)
         target = np.arange(self.n_leaves)
         for kept, joined in self.merges[n_merges - 1 :: -1] if n_merges else ():
@@ -78,8 +83,6 @@ class RegionTree:
         n_inside : int
         inside : (M, N) bool ndarray
         """
-        if n_inside < 1:
-            raise DataError(f"n_regions is {n_inside}; at least 1 is needed")
         has = np.bincount(self.leaves[inside], minlength=self.n_leaves) > 0
         left = int(np.count_nonzero(has))
         if left <= n_inside:
