@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from segment.output import atomic_path
+from segment.words import language, shown, speaking
 
 # Okabe & Ito's palette (its yellow left out: it vanishes on white), then tints of it for longer lists.
 COLORS = (
@@ -22,6 +25,27 @@ COLORS = (
     "#7B5B3A",
     "#5E3C99",
 )
+# Fonts for each language beside English, the best first, under the names that systems know them by.
+FONTS = {
+    "zh": (
+        "Noto Sans CJK SC",
+        "Noto Sans SC",
+        "Source Han Sans SC",
+        "Source Han Sans CN",
+        "PingFang SC",
+        "Hiragino Sans GB",
+        "Heiti SC",
+        "Heiti TC",
+        "Microsoft YaHei",
+        "SimHei",
+        "DengXian",
+        "WenQuanYi Micro Hei",
+        "WenQuanYi Zen Hei",
+        "Noto Sans CJK JP",
+        "Arial Unicode MS",
+        "SimSun",
+    )
+}
 INK = "#222222"
 FAINT = "#9A9A9A"
 DPI = 130
@@ -47,10 +71,10 @@ def new_figure(
 
 
 def quiet_axes(axes: Any, title: str = "", x: str = "", y: str = "") -> Any:
-    """Label axes and take away the frame's top and right side."""
-    axes.set_title(title, fontsize=10)
-    axes.set_xlabel(x, fontsize=9)
-    axes.set_ylabel(y, fontsize=9)
+    """Label axes, in the language in force, and take away the frame's top and right side."""
+    axes.set_title(shown(title), fontsize=10)
+    axes.set_xlabel(shown(x), fontsize=9)
+    axes.set_ylabel(shown(y), fontsize=9)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return axes
@@ -61,6 +85,49 @@ def quiet_legend(axes: Any, **options: Any) -> Any:
     return axes.legend(**{"fontsize": 8, "frameon": False, "handlelength": 1.6, **options})
 
 
+def speak(figure: Any) -> None:
+    """Turn a figure's plain words into the language in force."""
+    if language() == "en":
+        return
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_text(shown(text.get_text()))
+
+
+@cache
+def font_for(name: str) -> str | None:
+    """Return a font of this system that has the signs of a language; None if there is none."""
+    from matplotlib import font_manager
+
+    def found() -> str | None:
+        names = {font.name for font in font_manager.fontManager.ttflist}
+        return next((family for family in FONTS[name] if family in names), None)
+
+    if family := found():
+        return family
+    # Matplotlib's list is as old as its cache: the font may have been installed since.
+    listed = {font.fname for font in font_manager.fontManager.ttflist}
+    for path in sorted(set(font_manager.findSystemFonts()) - listed):
+        with suppress(Exception):  # whatever a broken font file raises
+            font_manager.fontManager.addfont(path)
+    return found()
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Let figures speak the language in force within the block, or English where no font has its signs."""
+    import matplotlib
+
+    if language() == "en":
+        yield
+        return
+    font = font_for(language())
+    families = ["DejaVu Sans", font] if font else ["DejaVu Sans"]
+    with speaking(language() if font else "en"), matplotlib.rc_context({"font.family": families}):
+        yield
+
+
 def save_formats(
     figure: Any, stem: str | os.PathLike[str], formats: Sequence[str] = ("png",), dpi: int = DPI
 ) -> list[Path]:
@@ -68,6 +135,7 @@ def save_formats(
 
     The layout is computed once, not once a format: it is most of the time.
     """
+    speak(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     paths = [Path(f"{os.fspath(stem)}.{suffix}") for suffix in formats]

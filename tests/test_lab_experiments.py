@@ -8,6 +8,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
+from wording import has_entry, was_filled
 
 from segment.errors import DataError
 from segment.lab import EXPERIMENTS, experiment, experiments
@@ -19,6 +21,7 @@ from segment.mixture import Parameters, Samples
 from segment.mixture.expectation import score_samples
 from segment.output import json_text
 from segment.style import save_formats
+from segment.words import LANGUAGES
 
 
 @cache
@@ -68,6 +71,23 @@ def test_a_result_is_frozen_and_its_record_is_json(name):
         outcome(name).random_state = 1
     summary = json.loads(json_text(outcome(name).summary()))
     assert set(summary) >= {"random_state", "passed", "checks", "findings", "tables"}
+
+
+@pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "en"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_all_that_an_experiment_shows_is_translated(name, language):
+    found = outcome(name)
+    said = [*found.findings, *(text for check in found.checks for text in check[:3])]
+    for table in found.tables:
+        said += [table.caption, *(column.title for column in table.columns)]
+        said += [cell for row in table.rows for cell in row if isinstance(cell, str)]
+    said += [text for picture, _ in drawn(name) for text in (picture.caption, picture.alt)]
+    said += [experiment(name).title, experiment(name).question]
+    said += [text for pair in experiment(name).lesson.items() for text in pair]
+    figures = {text.get_text() for _, figure in drawn(name) for text in figure.findobj(Text)}
+    missing = [text for text in said if not has_entry(text, language)]
+    missing += [text for text in figures if not has_entry(text, language) and not was_filled(text, language)]
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

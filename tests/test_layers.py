@@ -24,7 +24,18 @@ LEVELS = [
     {"report"},
     {"cli"},
 ]
-LEAVES = {"_version", "archive", "datasets", "errors", "memory", "output", "parallel", "stopwatch", "style"}
+LEAVES = {
+    "_version",
+    "archive",
+    "datasets",
+    "errors",
+    "memory",
+    "output",
+    "parallel",
+    "stopwatch",
+    "style",
+    "words",
+}
 # The face of the package and the entry point stand above everything.
 TOPS = {"", "__main__"}
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}

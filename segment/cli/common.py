@@ -208,6 +208,36 @@ def shared_options(*names: str) -> Callable[[Function], Function]:
     return decorate
 
 
+def language_option(function: Function) -> Function:
+    """Add `--lang`, the language of what is written, and say so where its figures stay English."""
+    from segment.words import LANGUAGES
+
+    def checked(context: click.Context, parameter: click.Parameter, value: str) -> str:
+        if value != "en":
+            _check_font(value)
+        return value
+
+    return click.option(
+        "--lang",
+        "language",
+        type=click.Choice(tuple(LANGUAGES)),
+        default="en",
+        show_default=True,
+        callback=checked,
+        help="Language of pages, tables and figures; JSON and messages stay English.",
+    )(function)
+
+
+def _check_font(language: str) -> None:
+    from segment.style import font_for
+
+    if font_for(language) is None:
+        say_warning(
+            f"no font here has the signs of the language {language!r}: the words in figures stay English; "
+            "install Noto Sans CJK (Debian and Ubuntu: fonts-noto-cjk) and run again"
+        )
+
+
 def output_option(default: str) -> Callable[[Function], Function]:
     """Add `-o DIR`, the folder that outputs are written to."""
     return click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
+    language_option,
     output_option,
     print_json,
     print_line,
@@ -22,6 +24,7 @@ from segment.cli.common import (
 )
 from segment.errors import SegmentError
 from segment.lab import EXPERIMENTS, Experiment, experiments
+from segment.words import shown, speaking
 
 
 def parse_formats(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -52,21 +55,46 @@ def parse_formats(context: click.Context, parameter: click.Parameter, value: str
     callback=parse_formats,
     help="Formats of the figures: png, pdf, svg, separated by commas.",
 )
+@language_option
 @output_option("outputs/lab")
 @shared_options("seed", "json", "quiet")
 @reports_errors
 def lab(
-    names: tuple[str, ...], formats: tuple[str, ...], output: Path, seed: int, as_json: bool, quiet: bool
+    names: tuple[str, ...],
+    formats: tuple[str, ...],
+    language: str,
+    output: Path,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Reproduce classic experiments on EM: figures, tables, and checks against the literature.
 
     `segment lab list` names them. Every file is written anew. Exit code 3: an experiment failed, or came out
     otherwise than expected; with a seed of your own that may be chance.
     """
-    if "list" in names:
-        _list(as_json)
-        return
-    chosen = experiments(list(EXPERIMENTS) if "all" in names else names)
+    with speaking(language):
+        if "list" in names:
+            _list(as_json)
+        else:
+            _run_all(
+                experiments(list(EXPERIMENTS) if "all" in names else names),
+                output,
+                formats,
+                seed,
+                as_json,
+                quiet,
+            )
+
+
+def _run_all(
+    chosen: Sequence[Experiment],
+    output: Path,
+    formats: tuple[str, ...],
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     summaries, failures, surprises = {}, 0, 0
     for experiment in chosen:
         try:
@@ -93,7 +121,7 @@ def _list(as_json: bool) -> None:
         )
         return
     for found in EXPERIMENTS.values():
-        print_line(f"{found.name:<18} {found.question}")
+        print_line(f"{found.name:<18} {shown(found.question)}")
 
 
 def _run(
@@ -103,15 +131,16 @@ def _run(
 
     begun = time.perf_counter()
     if not quiet:
-        say(f"{experiment.title}: {experiment.question}")
+        say(f"{shown(experiment.title)}: {shown(experiment.question)}")
     outcome = experiment.run(seed)
     paths = write_experiment(experiment, outcome, output, formats)
     if not quiet:
         for check in outcome.checks:
             verdict = "ok" if check.passed else "NOT AS EXPECTED"
-            say(f"  {check.claim}: expected {check.expected}, got {check.got}  {verdict}")
+            claim, expected, got = map(shown, check[:3])
+            say(f"  {claim}: expected {expected}, got {got}  {verdict}")
         for finding in outcome.findings:
-            say(f"  {finding}")
+            say(f"  {shown(finding)}")
         taken = time.perf_counter() - begun
         say(f"  {len(paths)} files in {output} ({taken:.1f} s)")
         say()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
     complete_files,
+    language_option,
     output_option,
     print_json,
     reports_errors,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     shell_complete=complete_files,
     help="Digits, as `segment digits` takes them.",
 )
+@language_option
 @output_option("outputs/report")
 @shared_options("seed", "jobs", "json", "quiet")
 @reports_errors
@@ -55,6 +58,7 @@ def report(
     only: str,
     photos: tuple[str, ...],
     data: str,
+    language: str,
     output: Path,
     seed: int,
     jobs: int,
@@ -71,9 +75,9 @@ def report(
 
     names = [name.strip() for name in only.split(",") if name.strip()]
     n_sections = len(section_names(names))
-    settings = Settings(output, data=data, random_state=seed, n_jobs=jobs)
+    settings = Settings(output, data=data, random_state=seed, n_jobs=jobs, language=language)
     if photos:
-        settings = Settings(output, tuple(photos), data, seed, jobs)
+        settings = replace(settings, photos=photos)
     finished = 0
 
     def done(section: Section, seconds: float) -> None:

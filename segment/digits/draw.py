@@ -10,6 +10,7 @@ import numpy as np
 from segment.consensus.stability import StabilityCurve
 from segment.mixture.merging import MergeStep
 from segment.style import COLORS, new_figure, quiet_axes
+from segment.words import say, shown
 
 INK = "magma"
 HEAT = "Blues"
@@ -27,25 +28,28 @@ def draw_confusion(confusion: np.ndarray) -> Any:
         Rows are true classes; the last column (clusters left over) is drawn only if it counts any.
     """
     n_classes = len(confusion)
-    shown = confusion if confusion[:, -1].any() else confusion[:, :-1]
+    counts = confusion if confusion[:, -1].any() else confusion[:, :-1]
     totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    shares = shown / totals
-    size = 1.6 + 0.62 * max(shown.shape)
+    shares = counts / totals
+    size = 1.6 + 0.62 * max(counts.shape)
     figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
     # The root lets shares of a per cent be seen beside the diagonal.
     image = axes.imshow(np.sqrt(shares), cmap=HEAT, vmin=0, vmax=1)
-    for row, column in np.ndindex(shown.shape):
-        if shown[row, column]:
+    for row, column in np.ndindex(counts.shape):
+        if counts[row, column]:
             color = "white" if shares[row, column] > 0.3 else "black"
-            text = f"{shown[row, column]}\n{_percent(shares[row, column])}"
+            text = f"{counts[row, column]}\n{_percent(shares[row, column])}"
             axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=color)
     names = [*map(str, range(n_classes)), "none"]
-    axes.set_xticks(range(shown.shape[1]), names[: shown.shape[1]])
+    axes.set_xticks(range(counts.shape[1]), names[: counts.shape[1]])
     axes.set_yticks(range(n_classes), names[:n_classes])
     agreed = np.trace(confusion[:, :n_classes]) / max(confusion.sum(), 1)
     quiet_axes(
-        axes, f"{agreed:.2%} of {confusion.sum()} digits", "matched digit of the cluster", "true digit"
+        axes,
+        say("{agreed:.2%} of {n} digits", agreed=agreed, n=confusion.sum()),
+        "matched digit of the cluster",
+        "true digit",
     )
     bar = figure.colorbar(image, shrink=0.8, ticks=np.sqrt([0, 0.01, 0.1, 0.25, 0.5, 1]))
     bar.ax.set_yticklabels(["0", "1 %", "10 %", "25 %", "50 %", "100 %"], fontsize=7)
@@ -74,7 +78,8 @@ def draw_components(
     rows = -(-len(means) // columns)
     figure = new_figure(0.95 * columns + 0.2, 0.95 * CELL_HEIGHT * rows + 0.55)
     axes = figure.subplots()
-    axes.set_title(f"mean image of each component: {owner}, weight", fontsize=9, pad=12)
+    title = say("mean image of each component: {owner}, weight", owner=owner)
+    axes.set_title(shown(title), fontsize=9, pad=12)
     for k, (mean, name, weight) in enumerate(zip(means, names, weights, strict=True)):
         brightest = max(float(mean.max()), 1e-9)
         _tile(axes, mean, k // columns, k % columns, f"{name}: {weight:.1%}", INK, brightest)
@@ -113,7 +118,7 @@ def draw_samples(panels: Sequence[tuple[str, Sequence[tuple[str, np.ndarray, Seq
     figure = new_figure(0.62 * total + 1.0, 0.62 * CELL_HEIGHT * len(panels) + 0.6)
     blocks = np.atleast_1d(figure.subplots(1, len(kinds), width_ratios=[count for _, count in kinds]))
     for i, (axes, (title, count)) in enumerate(zip(blocks, kinds, strict=True)):
-        axes.set_title(title, fontsize=9, pad=10)
+        axes.set_title(shown(title), fontsize=9, pad=10)
         for row, (name, examples) in enumerate(panels):
             _, images, captions = examples[i]
             if i == 0:
@@ -174,7 +179,11 @@ def draw_stability(curve: StabilityCurve) -> Any:
     axes.set_xticks(curve.counts)
     quiet_axes(
         axes,
-        f"{curve.chosen} clusters, chosen by {curve.sureness:.0%} of the panels of members",
+        say(
+            "{n} clusters, chosen by {share:.0%} of the panels of members",
+            n=curve.chosen,
+            share=curve.sureness,
+        ),
         "number of clusters",
         "at best 1",
     )
@@ -234,7 +243,8 @@ def draw_overlap(overlap: np.ndarray, groups: np.ndarray, names: Sequence[str], 
         axes.add_patch(_frame(start - 0.5, end - start))
     axes.set_xticks((starts + ends - 1) / 2, names)
     axes.set_yticks((starts + ends - 1) / 2, names)
-    quiet_axes(axes, f"{len(overlap)} components merged to {len(ends)} clusters", owner, owner)
+    title = say("{n} components merged to {n_clusters} clusters", n=len(overlap), n_clusters=len(ends))
+    quiet_axes(axes, title, owner, owner)
     bar = figure.colorbar(image, shrink=0.8, ticks=np.sqrt([0, 0.01, 0.1, 0.25, 0.5, 1]))
     bar.ax.set_yticklabels(["0", ".01", ".1", ".25", ".5", "1"], fontsize=7)
     bar.set_label("overlap of the posteriors", fontsize=8)
@@ -270,7 +280,7 @@ def draw_merge_tree(
     axes.set_xticks(ends - (np.bincount(groups) + 1) / 2, names)
     quiet_axes(
         axes,
-        f"{len(groups)} components merged to {len(ends)} clusters",
+        say("{n} components merged to {n_clusters} clusters", n=len(groups), n_clusters=len(ends)),
         owner,
         "merge number",
     )

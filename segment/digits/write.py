@@ -18,6 +18,7 @@ from segment.digits.scores import UNMATCHED, score
 from segment.digits.settings import DigitSettings
 from segment.output import versions, write_json, write_text
 from segment.style import save_figure
+from segment.words import say
 
 EXAMPLES = 6
 # Wrong digits of a cluster that are shown.
@@ -226,7 +227,7 @@ def _examples(clustering: DigitClustering, names: list[str]) -> Iterator[tuple[s
         kinds = [
             ("most typical", images[typical], [""] * len(typical)),
             (
-                f"most doubtful ({clustering.certainty_is})",
+                say("most doubtful ({certainty})", certainty=clustering.certainty_is),
                 images[doubtful],
                 [f"{p:.2f}" for p in sure[doubtful]],
             ),
@@ -244,7 +245,7 @@ def _wrong(clustering: DigitClustering, names: list[str]) -> Iterator[tuple[str,
     if truth is None:
         return
     is_wrong = truth != clustering.model.mapping[labels]
-    title = f"wrong: true digit, {clustering.certainty_is}; the least certain first"
+    title = say("wrong: true digit, {certainty}; the least certain first", certainty=clustering.certainty_is)
     for k in sorted(np.unique(labels[is_wrong]), key=lambda k: names[k]):
         rows = np.flatnonzero(is_wrong & (labels == k))
         few = rows[np.argsort(sure[rows], kind="stable")[:WRONG]]

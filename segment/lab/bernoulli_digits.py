@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from segment.mixture.expectation import assign, log_likelihood, responsibilities
 from segment.mixture.families.bernoulli import Bernoulli, BernoulliParameters
 from segment.mixture.fitting import fit_family
 from segment.style import COLORS, new_figure, quiet_axes
+from segment.words import say
 
 # Ink of 8 or more of 16 counts as 1.
 THRESHOLD = 7.5
@@ -172,18 +173,32 @@ def _findings(
     without = (
         "Every digit is the commonest of some component."
         if not missing
-        else f"No component has {' or '.join(map(str, missing))} as its commonest digit: another digit "
-        f"takes two."
+        else say(
+            "No component has {digits} as its commonest digit: another digit takes two.",
+            digits=reduce(
+                lambda one, other: say("{one} or {other}", one=one, other=other), map(str, missing)
+            ),
+        )
     )
     return (
-        f"Ten components find the digits of {score.accuracy:.1%} of the images without having seen one "
-        f"(adjusted Rand index {score.ari:.3f}). {without}",
-        f"Forty components have {purity:.1%} images of their own commonest digit: the forms of a digit "
-        f"are real, "
-        "and ten Gaussians or Bernoullis cannot hold them all.",
-        f"{sure:.0%} of the images are assigned with more than 99 % probability, far more than are "
-        f"right: pixels "
-        "are not independent within a digit, so that 64 of them seem to say more than they do.",
+        say(
+            "Ten components find the digits of {accuracy:.1%} of the images without having seen "
+            "one (adjusted Rand index {ari:.3f}). {without}",
+            accuracy=score.accuracy,
+            ari=score.ari,
+            without=without,
+        ),
+        say(
+            "Forty components have {purity:.1%} images of their own commonest digit: the forms "
+            "of a digit are real, and ten Gaussians or Bernoullis cannot hold them all.",
+            purity=purity,
+        ),
+        say(
+            "{sure:.0%} of the images are assigned with more than 99 % probability, far more "
+            "than are right: pixels are not independent within a digit, so that 64 of them seem "
+            "to say more than they do.",
+            sure=sure,
+        ),
     )
 
 

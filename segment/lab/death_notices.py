@@ -17,6 +17,7 @@ from segment.mixture.expectation import log_densities, responsibilities
 from segment.mixture.families.poisson import Poisson, PoissonParameters
 from segment.mixture.model import climb
 from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
+from segment.words import say
 
 # Days on which The Times held 0, 1, ..., 9 notices of deaths of women of 80 years and more, 1910-1912.
 DAYS = np.array([162, 267, 271, 185, 111, 61, 27, 8, 3, 1])
@@ -181,22 +182,35 @@ def _findings(
     gain = highest - single.log_likelihood
     low, high = fast.last.rates[:, 0]
     return (
-        f"One Poisson with the mean of {single.parameters.rates[0, 0]:.3f} notices expects {one:.0f} "
-        f"days without "
-        f"any; there were {DAYS[0]}. Two expect {two:.0f}, and explain all days better by {gain:.2f} "
-        f"nats for two "
-        "parameters more.",
-        f"Quiet days are {fast.last.weights[0]:.0%} of all and have {low:.2f} notices on average, the "
-        f"others "
-        f"{high:.2f}. No single day can be told: even one without notices is quiet with probability "
-        f"{responsibilities(NOTICES, fast.last)[0, 0]:.2f} only. A mixture can be certain about the "
-        f"whole and "
-        "uncertain about each part.",
-        f"The two kinds overlap so much that plain EM needs {steps_until_near(plain, highest)} steps to "
-        f"come "
-        f"within {NEAR:g} nats of the maximum, and {plain.result.n_evaluations} until it stops; SQUAREM "
-        f"stops "
-        f"after {fast.result.n_evaluations} E-steps.",
+        say(
+            "One Poisson with the mean of {mean:.3f} notices expects {one:.0f} days without "
+            "any; there were {found}. Two expect {two:.0f}, and explain all days better by "
+            "{gain:.2f} nats for two parameters more.",
+            mean=single.parameters.rates[0, 0],
+            one=one,
+            found=DAYS[0],
+            two=two,
+            gain=gain,
+        ),
+        say(
+            "Quiet days are {quiet:.0%} of all and have {low:.2f} notices on average, the "
+            "others {high:.2f}. No single day can be told: even one without notices is quiet "
+            "with probability {certainty:.2f} only. A mixture can be certain about the "
+            "whole and uncertain about each part.",
+            quiet=fast.last.weights[0],
+            low=low,
+            high=high,
+            certainty=responsibilities(NOTICES, fast.last)[0, 0],
+        ),
+        say(
+            "The two kinds overlap so much that plain EM needs {near_steps} steps to come "
+            "within {near:g} nats of the maximum, and {plain} until it stops; SQUAREM "
+            "stops after {accelerated} E-steps.",
+            near_steps=steps_until_near(plain, highest),
+            near=NEAR,
+            plain=plain.result.n_evaluations,
+            accelerated=fast.result.n_evaluations,
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from segment.sequence.chains import chain_rule
 from segment.sequence.expectation import most_probable_paths, posteriors
 from segment.sequence.model import ChainModel
 from segment.style import COLORS, FAINT, new_figure, quiet_axes, quiet_legend
+from segment.words import say, shown
 
 # Earthquakes of magnitude 7 and more in the world, 1900-2006: Zucchini, MacDonald & Langrock (2016), table
 # 1.1.
@@ -141,16 +142,22 @@ def _checks(
 ) -> tuple[Check, ...]:
     return (
         *(
-            close(f"log-likelihood, {K} states", models[K - 1].log_likelihood_, GOLDEN[K - 1], 5.1e-5, ".4f")
+            close(
+                say("log-likelihood, {k} states", k=K),
+                models[K - 1].log_likelihood_,
+                GOLDEN[K - 1],
+                5.1e-5,
+                ".4f",
+            )
             for K in (1, 2, 3)
         ),
         *(
-            close(f"rate of the {name} state", float(models[2].rates_[k, 0]), RATES[k], 6e-4)
+            close(say("rate of the {name} state", name=name), float(models[2].rates_[k, 0]), RATES[k], 6e-4)
             for k, name in enumerate(STATES)
         ),
         *(
             close(
-                f"log-likelihood, {K} states, stationary",
+                say("log-likelihood, {k} states, stationary", k=K),
                 kept[K - 2].log_likelihood_,
                 STATIONARY[K - 2],
                 5.1e-5,
@@ -171,7 +178,7 @@ def _states_table(model: HiddenMarkov) -> Table:
     columns = (
         Column("state"),
         Column("rate a year", ".3f"),
-        *(Column(f"to {name}", ".3f") for name in STATES),
+        *(Column(say("to {name}", name=name), ".3f") for name in STATES),
         Column("share in the long run", ".3f"),
     )
     return Table("earthquakes_states", "Earthquakes: the three states and where they lead.", columns, rows)
@@ -180,7 +187,12 @@ def _states_table(model: HiddenMarkov) -> Table:
 def _models_table(models: list[HiddenMarkov], kept: list[HiddenMarkov]) -> Table:
     X = COUNTS[:, None]
     rows = tuple(
-        (f"{len(model.starts_)}, starts {model.starts}", model.log_likelihood_, model.aic(X), model.bic(X))
+        (
+            say("{n}, starts {starts}", n=len(model.starts_), starts=model.starts),
+            model.log_likelihood_,
+            model.aic(X),
+            model.bic(X),
+        )
         for model in (*models, *kept)
     )
     columns = (Column("states"), Column("log-likelihood", ".4f"), Column("AIC", ".2f"), Column("BIC", ".2f"))
@@ -192,12 +204,24 @@ def _models_table(models: list[HiddenMarkov], kept: list[HiddenMarkov]) -> Table
 def _findings(models: list[HiddenMarkov], trace: Trace[ChainParameters]) -> tuple[str, ...]:
     model = models[-1]
     return (
-        f"Three states of {model.rates_[0, 0]:.1f}, {model.rates_[1, 0]:.1f} and {model.rates_[2, 0]:.1f} "
-        f"earthquakes a year. A calm year is followed by a calm one with probability "
-        f"{model.transitions_[0, 0]:.2f}: neighbors in time tell of each other, and the log-likelihood rises "
-        f"from {MIXTURE:.1f} for a mixture that takes every year by itself to {model.log_likelihood_:.1f}.",
-        f"Baum-Welch is EM: from rates at three quantiles and a chain that knows nothing it takes "
-        f"{trace.n_iter} plain steps. In the first of them the rates part, then the chain learns to stay.",
+        say(
+            "Three states of {calm:.1f}, {middling:.1f} and {active:.1f} earthquakes a year. A "
+            "calm year is followed by a calm one with probability {stay:.2f}: neighbors "
+            "in time tell of each other, and the log-likelihood rises from {mixture:.1f} for a "
+            "mixture that takes every year by itself to {log_likelihood:.1f}.",
+            calm=model.rates_[0, 0],
+            middling=model.rates_[1, 0],
+            active=model.rates_[2, 0],
+            stay=model.transitions_[0, 0],
+            mixture=MIXTURE,
+            log_likelihood=model.log_likelihood_,
+        ),
+        say(
+            "Baum-Welch is EM: from rates at three quantiles and a chain that knows nothing it "
+            "takes {n_iter} plain steps. In the first of them the rates part, then the chain "
+            "learns to stay.",
+            n_iter=trace.n_iter,
+        ),
         "The posterior asks which state is likely in each year, Viterbi's path which sequence of states is "
         "likely as a whole; they differ where a single year stands out.",
     )
@@ -215,8 +239,11 @@ def pictures(result: Earthquakes) -> tuple[Picture, ...]:
         ),
         Picture(
             "earthquakes_rates",
-            f"The rates by iteration of EM from the quantiles, {result.trace.n_iter} steps in all, and the "
-            "log-likelihood.",
+            say(
+                "The rates by iteration of EM from the quantiles, {n_iter} steps in all, and the "
+                "log-likelihood.",
+                n_iter=result.trace.n_iter,
+            ),
             "Three curves that part and level off; a rising curve.",
             partial(draw_rates, result),
         ),
@@ -231,7 +258,7 @@ def draw_path(result: Earthquakes) -> Any:
     top.step(years, result.model.rates_[result.path, 0], where="mid", color=FAINT, linewidth=1.2)
     for k, name in enumerate(STATES):
         here = result.path == k
-        label = f"{name}, {result.model.rates_[k, 0]:.1f} a year"
+        label = shown(say("{name}, {rate:.1f} a year", name=name, rate=result.model.rates_[k, 0]))
         top.plot(years[here], COUNTS[here], "o", color=COLORS[k], markersize=4, label=label)
     quiet_axes(top, "", "", "earthquakes")
     quiet_legend(top, loc="upper right", ncols=3)

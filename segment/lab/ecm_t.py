@@ -24,6 +24,7 @@ from segment.mixture.families.student.parameters import StudentParameters
 from segment.mixture.fitting import fit_family
 from segment.mixture.model import MixtureModel
 from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
+from segment.words import say
 
 # Darwin's 15 pairs of maize plants: how much taller the cross-fertilized one grew, in eighths of an inch.
 DARWIN = np.array([49.0, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])
@@ -255,7 +256,10 @@ def _darwin_table(direct: Bell) -> Table:
 def _steps_table(curves: dict[str, np.ndarray], best: float) -> Table:
     gaps = (1e-2, 1e-4, 1e-6)
     rows = tuple((name, *(steps_within(curve, best, gap) for gap in gaps)) for name, curve in curves.items())
-    columns = (Column("variant"), *(Column(f"steps to within {gap:g} nats", "d") for gap in gaps))
+    columns = (
+        Column("variant"),
+        *(Column(say("steps to within {gap:g} nats", gap=gap), "d") for gap in gaps),
+    )
     return Table("ecm_t_steps", "Steps that each variant needs for Darwin's values.", columns, rows)
 
 
@@ -305,19 +309,37 @@ def _findings(
     steps = {name: steps_within(curve, best, 1e-4) for name, curve in curves.items()}
     degrees = ", ".join(f"{nu:.1f}" for nu in np.sort(student.degrees_of_freedom))
     return (
-        f"The mean of Darwin's differences is {DARWIN.mean():.2f} eighths of an inch; the center of the t "
-        f"distribution is {direct.center:.2f}, with {direct.degrees:.2f} degrees of freedom. The two plants "
-        f"that grew much less than their partners count {low:.2f} and {second:.2f} times, not once: nobody "
-        "had to call them outliers.",
-        f"To within 0.0001 nats of the optimum, ECM takes {steps['ECM']} steps, with an E-step before "
-        f"each part (two passes a step) {steps['multicycle ECM']}, ECME {steps['ECME']}, and "
-        "parameter-expanded ECM, which divides by the sum of u where ECM divides by n, "
-        f"{steps['parameter-expanded ECM']}. ECME pays with a search over nu along the likelihood itself, a "
-        "pass for every value tried. None ever falls.",
-        f"In the plane one of three Gaussians gives up its group to cover the stray points: it ends "
-        f"{distances(gaussian).max():.2f} from the center that it should hold, while every t component lies "
-        f"within {distances(student).max():.2f}. Heavy tails hold the strays, most of them those of one "
-        f"component (degrees of freedom {degrees}).",
+        say(
+            "The mean of Darwin's differences is {mean:.2f} eighths of an inch; the center of "
+            "the t distribution is {center:.2f}, with {degrees:.2f} degrees of freedom. The two "
+            "plants that grew much less than their partners count {low:.2f} and {second:.2f} "
+            "times, not once: nobody had to call them outliers.",
+            mean=DARWIN.mean(),
+            center=direct.center,
+            degrees=direct.degrees,
+            low=low,
+            second=second,
+        ),
+        say(
+            "To within 0.0001 nats of the optimum, ECM takes {ecm} steps, with an E-step before "
+            "each part (two passes a step) {multicycle}, ECME {ecme}, and parameter-expanded "
+            "ECM, which divides by the sum of u where ECM divides by n, "
+            "{expanded}. ECME pays with a search over nu along the likelihood "
+            "itself, a pass for every value tried. None ever falls.",
+            ecm=steps["ECM"],
+            multicycle=steps["multicycle ECM"],
+            ecme=steps["ECME"],
+            expanded=steps["parameter-expanded ECM"],
+        ),
+        say(
+            "In the plane one of three Gaussians gives up its group to cover the stray points: "
+            "it ends {gaussian:.2f} from the center that it should hold, while every t component lies "
+            "within {student:.2f}. Heavy tails hold the strays, most of them those of one "
+            "component (degrees of freedom {degrees}).",
+            gaussian=distances(gaussian).max(),
+            student=distances(student).max(),
+            degrees=degrees,
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.federated import FederatedModel, Federation, Traffic, fit_federated, random_starts
 from segment.mixture.model import MixtureModel
 from segment.style import COLORS, new_figure, quiet_axes, quiet_legend
+from segment.words import say
 
 SITES = (3000, 1200, 400, 150, 60)
 MEANS = np.array([[0.0, 0.0], [4.0, 1.0], [1.0, 4.5]])
@@ -136,7 +137,7 @@ def _guess(parameters: Parameters, size: int, rng: np.random.Generator) -> float
 def _checks(differences: dict[str, float], guesses: np.ndarray, gap: float) -> tuple[Check, ...]:
     return (
         *(
-            at_most(f"joint against pooled fit, {name}", value, 1e-11, ".1e")
+            at_most(say("joint against pooled fit, {name}", name=name), value, 1e-11, ".1e")
             for name, value in differences.items()
         ),
         at_least("a whole fit by sums against the pooled one, nats a row", gap, -1e-5, ".1e"),
@@ -160,15 +161,27 @@ def _guesses_table(guesses: np.ndarray) -> Table:
 def _findings(traffic: Traffic, differences: dict[str, float], guesses: np.ndarray) -> tuple[str, ...]:
     rows = sum(SITES) * 2 * 8
     return (
-        f"The joint fit is the pooled fit: after 39 steps the means differ by {differences['means']:.0e}, "
-        "which is rounding in another order.",
-        f"A whole fit, eight random starts and all, takes {traffic.rounds} rounds, {traffic.sent / 1000:.0f} "
-        f"kB to the sites and {traffic.received / 1000:.0f} kB back. The rows themselves are "
-        f"{rows / 1000:.0f} kB here, but grow with their number; the sums do not.",
-        f"Sums of few rows are nearly rows: from those of a single row it is read off to the last digit "
-        f"(off by {guesses[0]:.0e}). "
-        "Of more rows, one round tells means of components; many rounds tell more (docs/guide/federated.md). "
-        "That is why sites of a weight below 10 are refused.",
+        say(
+            "The joint fit is the pooled fit: after 39 steps the means differ by {means:.0e}, "
+            "which is rounding in another order.",
+            means=differences["means"],
+        ),
+        say(
+            "A whole fit, eight random starts and all, takes {rounds} rounds, {sent:.0f} kB to "
+            "the sites and {received:.0f} kB back. The rows themselves are {rows:.0f} kB here, "
+            "but grow with their number; the sums do not.",
+            rounds=traffic.rounds,
+            sent=traffic.sent / 1000,
+            received=traffic.received / 1000,
+            rows=rows / 1000,
+        ),
+        say(
+            "Sums of few rows are nearly rows: from those of a single row it is read off to the "
+            "last digit (off by {guesses:.0e}). Of more rows, one round tells means of "
+            "components; many rounds tell more (docs/guide/federated.md). That is why sites of a "
+            "weight below 10 are refused.",
+            guesses=guesses[0],
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from segment.mixture.expectation import responsibilities, score_samples
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.fitting import parameters_from_responsibilities
 from segment.style import COLORS, INK, new_figure, quiet_axes, quiet_legend
+from segment.words import say, shown
 
 X = np.arange(1.0, 6.0)[:, None]
 START = Parameters(np.array([0.5, 0.5]), np.array([[2.0], [4.0]]), np.ones((2, 1, 1)))
@@ -118,18 +119,35 @@ def run(random_state: int = 0) -> FivePoints:
         tables=(_responsibilities_table(shares, trace), _parameters_table(trace, pushed)),
         checks=_checks(shares, trace, pushed, bends),
         findings=(
-            "One source prints responsibilities of 0.5 for every point in the first E-step. Only the middle "
-            f"point has 0.5; the first one has {shares[0, 0]:.3f}. From 0.5 everywhere EM could not go on: "
-            f"after {stuck.n_iter} more iterations the two means are {stuck.last.means[0, 0]:g} and "
-            f"{stuck.last.means[1, 0]:g}.",
-            f"EM ends after {trace.n_iter} iterations at {_in_words(trace)}. It has converged, and yet this "
-            "is no maximum but a saddle: points and start mirror one another about 3, every step keeps that, "
-            "and EM finds the best of the symmetric mixtures only. The Hessian of the log-likelihood has the "
-            f"eigenvalue {bends[0][-1]:+.3f} there: towards two unequal components it rises.",
-            f"With {2 + PUSH:g} instead of 2 as the first mean, EM lingers beside the saddle, leaves it, and "
-            f"ends after {pushed.n_iter} iterations at {_in_words(pushed)}, where every eigenvalue is "
-            "negative: a maximum. That EM stands still says that the gradient vanishes, no more; random "
-            "starts have no symmetry to keep.",
+            say(
+                "One source prints responsibilities of 0.5 for every point in the first E-step. Only "
+                "the middle point has 0.5; the first one has {shares:.3f}. From 0.5 everywhere EM "
+                "could not go on: after {n_iter} more iterations the two means are {mean_1:g} and "
+                "{mean_2:g}.",
+                shares=shares[0, 0],
+                n_iter=stuck.n_iter,
+                mean_1=stuck.last.means[0, 0],
+                mean_2=stuck.last.means[1, 0],
+            ),
+            say(
+                "EM ends after {n_iter} iterations at {in_words}. It has converged, and yet this is "
+                "no maximum but a saddle: points and start mirror one another about 3, every step "
+                "keeps that, and EM finds the best of the symmetric mixtures only. The Hessian of "
+                "the log-likelihood has the eigenvalue {bends:+.3f} there: towards two unequal "
+                "components it rises.",
+                n_iter=trace.n_iter,
+                in_words=_in_words(trace),
+                bends=bends[0][-1],
+            ),
+            say(
+                "With {push:g} instead of 2 as the first mean, EM lingers beside the saddle, leaves "
+                "it, and ends after {n_iter} iterations at {in_words}, where every eigenvalue is "
+                "negative: a maximum. That EM stands still says that the gradient vanishes, no more; "
+                "random starts have no symmetry to keep.",
+                push=2 + PUSH,
+                n_iter=pushed.n_iter,
+                in_words=_in_words(pushed),
+            ),
         ),
         trace=trace,
         shares=shares,
@@ -140,9 +158,14 @@ def run(random_state: int = 0) -> FivePoints:
 
 def _in_words(trace: Trace[Parameters]) -> str:
     means, deviations = trace.last.means.ravel(), np.sqrt(trace.last.covariances.ravel())
-    return (
-        f"means {means[0]:.3f} and {means[1]:.3f}, standard deviations {deviations[0]:.3f} and "
-        f"{deviations[1]:.3f}, log-likelihood {trace.log_likelihoods[-1]:.4f}"
+    return say(
+        "means {mean_1:.3f} and {mean_2:.3f}, standard deviations {deviation_1:.3f} and "
+        "{deviation_2:.3f}, log-likelihood {value:.4f}",
+        mean_1=means[0],
+        mean_2=means[1],
+        deviation_1=deviations[0],
+        deviation_2=deviations[1],
+        value=trace.log_likelihoods[-1],
     )
 
 
@@ -156,13 +179,19 @@ def _checks(
     off = float(np.abs(shares[0] - formula).max())
     return (
         *(
-            close(f"first responsibility of component 1 for x = {x:g}", share, golden, 0.0005)
+            close(say("first responsibility of component 1 for x = {x:g}", x=x), share, golden, 0.0005)
             for x, share, golden in zip(X[:, 0], shares[0], GOLDEN, strict=True)
         ),
         close("largest difference from 1 / (1 + exp(2 (x - 3)))", off, 0.0, 1e-12, ".1e"),
         close("log-likelihood at the end", trace.log_likelihoods[-1], SADDLE, 1e-4, ".4f"),
         close("largest eigenvalue of the Hessian there, a saddle", bends[0][-1], CURVATURE, 1e-3),
-        close(f"log-likelihood from {2 + PUSH:g}", pushed.log_likelihoods[-1], MAXIMUM, 1e-4, ".4f"),
+        close(
+            say("log-likelihood from {push:g}", push=2 + PUSH),
+            pushed.log_likelihoods[-1],
+            MAXIMUM,
+            1e-4,
+            ".4f",
+        ),
         at_most("largest eigenvalue of the Hessian there, a maximum", bends[1][-1], 0.0),
         never_falls(trace, pushed),
     )
@@ -220,10 +249,15 @@ def pictures(result: FivePoints) -> tuple[Picture, ...]:
         ),
         Picture(
             "five_points_saddle",
-            "Five points: the symmetric start ends in a saddle "
-            f"({result.trace.log_likelihoods[-1]:.4f} nats, dashed). With {2 + PUSH:g} instead of 2 as the "
-            "first mean, EM seems to have converged there too, for tens of iterations, and then climbs to a "
-            f"maximum ({result.pushed.log_likelihoods[-1]:.4f} nats, solid), whose components differ.",
+            say(
+                "Five points: the symmetric start ends in a saddle ({saddle:.4f} nats, "
+                "dashed). With {push:g} instead of 2 as the first mean, EM seems to have converged "
+                "there too, for tens of iterations, and then climbs to a maximum "
+                "({maximum:.4f} nats, solid), whose components differ.",
+                saddle=result.trace.log_likelihoods[-1],
+                push=2 + PUSH,
+                maximum=result.pushed.log_likelihoods[-1],
+            ),
             "Left a curve with two plateaus; right a symmetric and a lopsided density over five points.",
             partial(draw_saddle, result),
         ),
@@ -247,7 +281,7 @@ def draw_steps(result: FivePoints) -> Any:
         below.set_xticks(X[:, 0])
         quiet_axes(
             above,
-            "start" if iteration == 0 else f"iteration {iteration}",
+            "start" if iteration == 0 else say("iteration {iteration}", iteration=iteration),
             "",
             "density" if column == 0 else "",
         )
@@ -260,7 +294,12 @@ def draw_saddle(result: FivePoints) -> Any:
     figure = new_figure(7.4, 3.0)
     left, right = figure.subplots(1, 2)
     symmetric, pushed = result.trace, result.pushed
-    left.plot(pushed.log_likelihoods, color=COLORS[1], linewidth=1.8, label=f"first mean {2 + PUSH:g}")
+    left.plot(
+        pushed.log_likelihoods,
+        color=COLORS[1],
+        linewidth=1.8,
+        label=shown(say("first mean {push:g}", push=2 + PUSH)),
+    )
     left.plot(
         np.append(symmetric.log_likelihoods, symmetric.log_likelihoods[-1]),
         color=INK,

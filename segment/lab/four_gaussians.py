@@ -20,6 +20,7 @@ from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.seeding import starting_points
 from segment.mixture.uncertainty import GaussianData
 from segment.style import COLORS, FAINT, new_figure, quiet_axes
+from segment.words import say
 
 N_SAMPLES = 400
 TRUTH = Parameters(
@@ -104,10 +105,19 @@ def run(random_state: int = 0) -> FourGaussians:
         tables=(_table(trace.last, errors),),
         checks=_checks(trace, agreed, errors),
         findings=(
-            f"{agreed.accuracy:.1%} of the points are given to the Gaussian they came from (adjusted Rand "
-            f"index {agreed.ari:.3f}).",
-            f"{reached} of {N_STARTS} starts from random points reach the best optimum found; the one "
-            f"shown took {trace.n_iter} iterations.",
+            say(
+                "{accuracy:.1%} of the points are given to the Gaussian they came from (adjusted "
+                "Rand index {ari:.3f}).",
+                accuracy=agreed.accuracy,
+                ari=agreed.ari,
+            ),
+            say(
+                "{reached} of {n_starts} starts from random points reach the best optimum found; the "
+                "one shown took {n_iter} iterations.",
+                reached=reached,
+                n_starts=N_STARTS,
+                n_iter=trace.n_iter,
+            ),
         ),
         X=X,
         truth=truth,
@@ -159,15 +169,23 @@ def pictures(result: FourGaussians) -> tuple[Picture, ...]:
     return (
         Picture(
             "four_gaussians_contours",
-            f"{N_SAMPLES} points from four Gaussians as EM is given them (left), and contours of each fitted "
-            "component's density over the points colored by the Gaussian that they came from (right).",
+            say(
+                "{n_samples} points from four Gaussians as EM is given them (left), and contours of "
+                "each fitted component's density over the points colored by the Gaussian that they "
+                "came from (right).",
+                n_samples=N_SAMPLES,
+            ),
             "Two scatter plots: gray points, and four colored clusters with elliptical contours.",
             partial(draw_contours, result),
         ),
         Picture(
             "four_gaussians_frames",
-            "EM at work: ellipses of two standard deviations at iterations 0, 1, 5 and at convergence "
-            f"(iteration {result.trace.n_iter}). Points are colored by their most probable component.",
+            say(
+                "EM at work: ellipses of two standard deviations at iterations 0, 1, 5 and at "
+                "convergence (iteration {n_iter}). Points are colored by their most probable "
+                "component.",
+                n_iter=result.trace.n_iter,
+            ),
             "Four scatter plots in which four ellipses move to the clusters.",
             partial(draw_frames, result),
         ),
@@ -207,7 +225,14 @@ def draw_frames(result: FourGaussians) -> Any:
         draw_points(axes, result.X, None if iteration == 0 else assign(result.X, parameters))
         draw_ellipses(axes, parameters)
         value = result.trace.log_likelihoods[iteration]
-        quiet_axes(axes, f"iteration {iteration}: log-likelihood {value:.1f}".replace("-", "\N{MINUS SIGN}"))
+        quiet_axes(
+            axes,
+            say(
+                "iteration {iteration}: log-likelihood {value}",
+                iteration=iteration,
+                value=f"{value:.1f}".replace("-", "\N{MINUS SIGN}"),
+            ),
+        )
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from segment.mixture.expectation import score_samples
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.seeding import starting_points
 from segment.mixture.uncertainty import GaussianData
+from segment.words import say
 
 TRUTH = Parameters(
     np.array([0.6, 0.4]), np.array([[176.0], [164.0]]), np.array([64.0, 36.0]).reshape(2, 1, 1)
@@ -212,7 +214,9 @@ def _of_deviations(found: StandardErrors) -> StandardErrors:
     estimates, slopes = found.estimates.copy(), np.ones(6)
     estimates[4:] = np.sqrt(found.estimates[4:])
     slopes[4:] = 0.5 / estimates[4:]
-    names = tuple(f"{what}, {who}" for what in ("weight", "mean", "sd") for who in GROUPS)
+    names = tuple(
+        say("{what}, {who}", what=what, who=who) for what in ("weight", "mean", "sd") for who in GROUPS
+    )
     return StandardErrors(names, estimates, found.covariance * np.outer(slopes, slopes))
 
 
@@ -224,7 +228,7 @@ def six(parameters: Parameters) -> tuple[float, ...]:
 
 
 _SIX = tuple(
-    Column(f"{what}, {who}", spec)
+    Column(say("{what}, {who}", what=what, who=who), spec)
     for who in GROUPS
     for what, spec in (("mean (cm)", ".2f"), ("sd (cm)", ".2f"), ("weight", ".3f"))
 )
@@ -257,7 +261,7 @@ def _optimum(trace: Trace[Parameters], best: float) -> str:
     behind = best - trace.log_likelihoods[-1]
     if behind < WORSE:
         return "best of the three"
-    return f"{behind:.2f} nats lower"
+    return say("{behind:.2f} nats lower", behind=behind)
 
 
 def _speed_table(plain: dict[str, Trace[Parameters]], accelerated: dict[str, Trace[Parameters]]) -> Table:
@@ -278,9 +282,10 @@ def _speed_table(plain: dict[str, Trace[Parameters]], accelerated: dict[str, Tra
         Column("E-steps, SQUAREM", "d"),
         Column("log-likelihood, SQUAREM", ".3f"),
     )
-    caption = (
-        f"E-steps until a step gains less than {TOL:g} nats a sample, plain and accelerated by SQUAREM, and "
-        "the log-likelihood reached."
+    caption = say(
+        "E-steps until a step gains less than {tol:g} nats a sample, plain and accelerated "
+        "by SQUAREM, and the log-likelihood reached.",
+        tol=TOL,
     )
     return Table("heights_speed", caption, columns, rows)
 
@@ -296,7 +301,7 @@ def _errors_table(errors: dict[str, StandardErrors]) -> Table:
         Column("parameter"),
         Column("truth", ".2f"),
         Column("estimate", ".3f"),
-        *(Column(f"s.e., {name}", ".3f") for name in errors),
+        *(Column(say("s.e., {name}", name=name), ".3f") for name in errors),
     )
     return Table(
         "heights_errors",
@@ -331,10 +336,11 @@ def _repeats_table(repeats: dict[str, PairFits]) -> Table:
         Column("lower than A (%)", ".1f"),
         Column("same optimum as A (%)", ".1f"),
         Column("higher than A (%)", ".1f"),
-        Column(f"with a component of sd < {NARROW:g} cm (%)", ".1f"),
+        Column(say("with a component of sd < {narrow:g} cm (%)", narrow=NARROW), ".1f"),
     )
-    caption = (
-        f"Where each start ends on {N_DATA_SETS} data sets, by its log-likelihood against that of start A."
+    caption = say(
+        "Where each start ends on {n_data_sets} data sets, by its log-likelihood against that of start A.",
+        n_data_sets=N_DATA_SETS,
     )
     return Table("heights_repeats", caption, columns, rows)
 
@@ -386,24 +392,55 @@ def _findings(
     weight_error = errors["observed information"].errors[0]
     ratio = float(np.median([before / after for before, after in evaluations]))
     return (
-        f"Over {N_DATA_SETS} data sets, start B ends in a lower optimum than start A in {below:.1%}, in "
-        f"the same in {same:.1%} and in a higher one in {above:.1%}; in "
-        f"{_narrow_share(repeats['B']):.1%} (A: {_narrow_share(repeats['A']):.1%}) one of its components is "
-        f"narrower than {NARROW:g} cm: a few neighboring heights, not a group of people.",
-        "C is B with the components' names exchanged, so its two standard deviations differ as B's do: here "
-        f"{wide[0]:.2f} cm (weight {wide[1]:.3f}) and {narrow[0]:.2f} cm (weight {narrow[1]:.3f}). A "
-        "published table for C prints 0.85 cm for both: an error; by its own table for B the wide one has "
-        "9.17 cm.",
-        f"On this data set {lost:.1%} of the {basin.size} starts of the basin map miss the best optimum "
-        "found.",
-        f"Acceleration takes {ratio:.1f} times fewer E-steps (median over A, B, which C mirrors, and "
-        "emEM)."
-        + (f" It may end elsewhere than plain EM: here from {' and '.join(elsewhere)}." if elsewhere else ""),
-        f"A thousand heights leave the weights uncertain by {weight_error:.2f}: the groups overlap so much "
-        "that the likelihood is nearly flat, which is also why plain EM needs "
-        f"{traces['A'].n_iter} iterations from the sensible start.",
+        say(
+            "Over {n_data_sets} data sets, start B ends in a lower optimum than start A in "
+            "{below:.1%}, in the same in {same:.1%} and in a higher one in {above:.1%}; in "
+            "{share_b:.1%} (A: {share_a:.1%}) one of its components is narrower than "
+            "{narrow:g} cm: a few neighboring heights, not a group of people.",
+            n_data_sets=N_DATA_SETS,
+            below=below,
+            same=same,
+            above=above,
+            share_b=_narrow_share(repeats["B"]),
+            share_a=_narrow_share(repeats["A"]),
+            narrow=NARROW,
+        ),
+        say(
+            "C is B with the components' names exchanged, so its two standard deviations differ "
+            "as B's do: here {wide:.2f} cm (weight {wide_weight:.3f}) and {narrow:.2f} cm (weight "
+            "{narrow_weight:.3f}). A published table for C prints 0.85 cm for both: an error; by its "
+            "own table for B the wide one has 9.17 cm.",
+            wide=wide[0],
+            wide_weight=wide[1],
+            narrow=narrow[0],
+            narrow_weight=narrow[1],
+        ),
+        say(
+            "On this data set {lost:.1%} of the {size} starts of the basin map miss the best optimum found.",
+            lost=lost,
+            size=basin.size,
+        ),
+        _of_acceleration(ratio, elsewhere),
+        say(
+            "A thousand heights leave the weights uncertain by {weight_error:.2f}: the groups "
+            "overlap so much that the likelihood is nearly flat, which is also why plain EM "
+            "needs {n_iter} iterations from the sensible start.",
+            weight_error=weight_error,
+            n_iter=traces["A"].n_iter,
+        ),
         _of_the_bootstrap(errors),
     )
+
+
+def _of_acceleration(ratio: float, elsewhere: list[str]) -> str:
+    fewer = say(
+        "Acceleration takes {ratio:.1f} times fewer E-steps (median over A, B, which C mirrors, and emEM).",
+        ratio=ratio,
+    )
+    if not elsewhere:
+        return fewer
+    starts = reduce(lambda first, second: say("{first} and {second}", first=first, second=second), elsewhere)
+    return say("{fewer} It may end elsewhere than plain EM: here from {starts}.", fewer=fewer, starts=starts)
 
 
 def _of_the_bootstrap(errors: dict[str, StandardErrors]) -> str:
@@ -411,12 +448,23 @@ def _of_the_bootstrap(errors: dict[str, StandardErrors]) -> str:
     ratios = errors["bootstrap"].errors / errors["observed information"].errors
     noise = SAMPLING / np.sqrt(2 * (N_REPLICATES - 1))
     verdict = (
-        f"further off than {N_REPLICATES} replicates explain ({noise:.0%}), for the likelihood of so few "
-        "heights is no parabola"
+        say(
+            "further off than {n_replicates} replicates explain ({noise:.0%}), for the "
+            "likelihood of so few heights is no parabola",
+            n_replicates=N_REPLICATES,
+            noise=noise,
+        )
         if np.abs(ratios - 1).max() > noise
-        else f"no further off than {N_REPLICATES} replicates explain ({noise:.0%})"
+        else say(
+            "no further off than {n_replicates} replicates explain ({noise:.0%})",
+            n_replicates=N_REPLICATES,
+            noise=noise,
+        )
     )
-    return (
-        f"The bootstrap's standard errors are {ratios.min():.2f} to {ratios.max():.2f} times those of the "
-        f"observed information: {verdict}."
+    return say(
+        "The bootstrap's standard errors are {low:.2f} to {high:.2f} times those of the "
+        "observed information: {verdict}.",
+        low=ratios.min(),
+        high=ratios.max(),
+        verdict=verdict,
     )

@@ -11,6 +11,7 @@ from segment.lab.drawing import draw_densities, draw_histogram, draw_sum
 from segment.lab.heights import GROUPS, STARTS, TRUTH, WORSE, Heights, six, starting_means
 from segment.lab.outcome import Picture
 from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
+from segment.words import say, shown
 
 
 def pictures(result: Heights) -> tuple[Picture, ...]:
@@ -20,10 +21,15 @@ def pictures(result: Heights) -> tuple[Picture, ...]:
     return (
         Picture(
             "heights_fits",
-            "Heights of 600 men and 400 women, the components they were drawn from (dashed), those fitted "
-            "from each start (solid, in the color of the group whose name they began with) and their sum "
-            "(black). "
-            f"Log-likelihoods at the end: A {ends['A']:.2f}, B {ends['B']:.2f}, C {ends['C']:.2f} nats.",
+            say(
+                "Heights of 600 men and 400 women, the components they were drawn from (dashed), "
+                "those fitted from each start (solid, in the color of the group whose name they "
+                "began with) and their sum (black). Log-likelihoods at the end: A {a:.2f}, B "
+                "{b:.2f}, C {c:.2f} nats.",
+                a=ends["A"],
+                b=ends["B"],
+                c=ends["C"],
+            ),
             "Three histograms of heights with fitted densities, one for each start.",
             partial(draw_fits, result),
         ),
@@ -43,17 +49,25 @@ def pictures(result: Heights) -> tuple[Picture, ...]:
         ),
         Picture(
             "heights_basin",
-            f"The basin map: where plain EM ends from each of {result.basin.size} pairs of starting means, "
-            f"as nats below the best log-likelihood found. {lost:.1%} of the starts miss it: those on the "
-            "diagonal too, whose two components are equal and stay so. Letters mark the starts A, B and C.",
+            say(
+                "The basin map: where plain EM ends from each of {size} pairs of starting means, as "
+                "nats below the best log-likelihood found. {lost:.1%} of the starts miss it: those "
+                "on the diagonal too, whose two components are equal and stay so. Letters mark the "
+                "starts A, B and C.",
+                size=result.basin.size,
+                lost=lost,
+            ),
             "Heat map over the starting means of both components, symmetric about the diagonal.",
             partial(draw_basin, result),
         ),
         Picture(
             "heights_errors",
-            "Estimates from start A with intervals of two standard errors by three methods; the dashed line "
-            f"is the truth. They differ by a factor of at most {_disagreement(result):.2f} between methods, "
-            "and all are wide: the groups overlap.",
+            say(
+                "Estimates from start A with intervals of two standard errors by three methods; the "
+                "dashed line is the truth. They differ by a factor of at most {disagreement:.2f} "
+                "between methods, and all are wide: the groups overlap.",
+                disagreement=_disagreement(result),
+            ),
             "Six small panels, each with three intervals about one estimate.",
             partial(draw_errors, result),
         ),
@@ -76,10 +90,18 @@ def _of_repeats(result: Heights) -> str:
     """Say what the bars are, and what the one at zero hides."""
     below = _below(result)
     higher = int((below < -WORSE).sum())
-    hidden = f"On {higher} of them B ended higher, by at most {-below.min():.2f} nats." if higher else ""
-    return (
-        f"How far below start A start B ended on {len(below)} new data sets, a bar a nat (C is B mirrored). "
-        f"The bar at zero holds those within half a nat of A, above or below. {hidden}".rstrip()
+    bars = say(
+        "How far below start A start B ended on {n} new data sets, a bar a nat (C is B mirrored). The bar "
+        "at zero holds those within half a nat of A, above or below.",
+        n=len(below),
+    )
+    if not higher:
+        return bars
+    return say(
+        "{bars} On {higher} of them B ended higher, by at most {most:.2f} nats.",
+        bars=bars,
+        higher=higher,
+        most=-below.min(),
     )
 
 
@@ -98,7 +120,7 @@ def draw_fits(result: Heights) -> Any:
         draw_sum(axes, grid, trace.last, linewidth=1.2)
         draw_densities(axes, grid, trace.last)
         axes.set_ylim(0, top)
-        quiet_axes(axes, f"start {name}", "height (cm)")
+        quiet_axes(axes, say("start {name}", name=name), "height (cm)")
     handles = [
         _line(COLORS[0], "-", GROUPS[0]),
         _line(COLORS[1], "-", GROUPS[1]),
@@ -127,7 +149,7 @@ def draw_log_likelihoods(result: Heights) -> Any:
             color=color,
             linestyle=style,
             linewidth=1.8,
-            label=f"start {name}",
+            label=shown(say("start {name}", name=name)),
         )
     axes.set_xscale("log")
     quiet_axes(axes, "", "iteration", "log-likelihood (nats)")
@@ -207,9 +229,9 @@ def draw_errors(result: Heights) -> Any:
             )
         axes.axvline(truth[i], color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
         axes.set_ylim(-2.6, 0.6)
-        axes.set_yticks([0, -1, -2], result.errors if i < 2 else ["", "", ""])
-        unit = "" if i < 2 else " (cm)"
-        quiet_axes(axes, first.names[i] + unit)
+        axes.set_yticks([0, -1, -2], map(shown, result.errors) if i < 2 else ["", "", ""])
+        name = first.names[i]
+        quiet_axes(axes, name if i < 2 else say("{name} (cm)", name=name))
     return figure
 
 

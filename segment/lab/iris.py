@@ -21,6 +21,7 @@ from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.fitting import fit_em
 from segment.mixture.seeding import starting_points
 from segment.mixture.selection import bic
+from segment.words import say
 
 N_COMPONENTS = 3
 MOST_COMPONENTS = 6
@@ -87,12 +88,15 @@ class Criteria:
     def verdict(self) -> str:
         """Say what BIC chooses, and what it chooses where it may not choose a collapsed fit."""
         (name, n), (sound, m) = self.best(True), self.best(False)
-        chosen = f"BIC is smallest for {n} components with {name} covariances"
+        chosen = say("BIC is smallest for {n} components with {name} covariances", n=n, name=name)
         if (name, n) == (sound, m):
-            return f"{chosen}; no component of that fit has collapsed."
-        return (
-            f"{chosen}, but that fit has collapsed too; among those that have not, for {m} components with "
-            f"{sound} covariances."
+            return say("{chosen}; no component of that fit has collapsed.", chosen=chosen)
+        return say(
+            "{chosen}, but that fit has collapsed too; among those that have not, for {m} "
+            "components with {sound} covariances.",
+            chosen=chosen,
+            m=m,
+            sound=sound,
         )
 
 
@@ -291,28 +295,55 @@ def _findings(
     same = np.mean([abs(start.train - means[0]) < SAME for start in starts])
     higher = np.mean([start.train > means[0] + SAME for start in starts])
     return (
-        f"From the k-means start: accuracy {scores[0].accuracy:.3f} on the training part and "
-        f"{scores[1].accuracy:.3f} on the test part, mean log-likelihood {means[0]:.2f} and {means[1]:.2f}.",
-        f"Of {len(starts)} random starts {same:.1%} end in the same optimum and {higher:.1%} in higher ones. "
-        f"The highest reaches {top.train:.2f} on the training part with {top.accuracy:.0%} accuracy. "
-        f"{_width_in_words(narrowest)}. {_regularized(top.train, sharper)}.",
-        f"The highest likelihood is not always the answer. {_test_says(top.test - means[1])}: "
-        f"{top.test:.2f} against {means[1]:.2f}.",
+        say(
+            "From the k-means start: accuracy {accuracy:.3f} on the training part and "
+            "{test_accuracy:.3f} on the test part, mean log-likelihood {means:.2f} and "
+            "{test_mean:.2f}.",
+            accuracy=scores[0].accuracy,
+            test_accuracy=scores[1].accuracy,
+            means=means[0],
+            test_mean=means[1],
+        ),
+        say(
+            "Of {starts} random starts {same:.1%} end in the same optimum and {higher:.1%} in "
+            "higher ones. The highest reaches {train:.2f} on the training part with "
+            "{accuracy:.0%} accuracy. {width_in_words}. {regularized}.",
+            starts=len(starts),
+            same=same,
+            higher=higher,
+            train=top.train,
+            accuracy=top.accuracy,
+            width_in_words=_width_in_words(narrowest),
+            regularized=_regularized(top.train, sharper),
+        ),
+        say(
+            "The highest likelihood is not always the answer. {test_says}: {test:.2f} against {means:.2f}.",
+            test_says=_test_says(top.test - means[1]),
+            test=top.test,
+            means=means[1],
+        ),
         bics.verdict(),
     )
 
 
 def _width_in_words(narrowest: float) -> str:
     if _has_collapsed(narrowest):
-        return f"One of its components has collapsed: {narrowest:.4f} wide where all flowers spread over 1"
-    return f"Its narrowest component is {narrowest:.3f} wide where all flowers spread over 1"
+        return say(
+            "One of its components has collapsed: {narrowest:.4f} wide where all flowers spread over 1",
+            narrowest=narrowest,
+        )
+    return say(
+        "Its narrowest component is {narrowest:.3f} wide where all flowers spread over 1", narrowest=narrowest
+    )
 
 
 def _regularized(highest: float, sharper: float) -> str:
-    again = f"with a hundredth of the regularization the same start reaches {sharper:.2f}"
+    again = say(
+        "with a hundredth of the regularization the same start reaches {sharper:.2f}", sharper=sharper
+    )
     if abs(sharper - highest) < 10 * SAME:
-        return f"Regularization has little to do with it: {again}"
-    return f"Such a likelihood is no estimate but a matter of regularization: {again}"
+        return say("Regularization has little to do with it: {again}", again=again)
+    return say("Such a likelihood is no estimate but a matter of regularization: {again}", again=again)
 
 
 def _test_says(gain: float) -> str:

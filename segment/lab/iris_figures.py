@@ -14,6 +14,7 @@ from segment.lab.outcome import Picture
 from segment.mixture.expectation import assign, score_samples
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
+from segment.words import say
 
 SPECIES = ("setosa", "versicolor", "virginica")
 FEATURES = ("sepal length", "sepal width", "petal length", "petal width")
@@ -33,9 +34,14 @@ def pictures(result: Iris) -> tuple[Picture, ...]:
         ),
         Picture(
             "iris_starts",
-            f"Each of {len(result.starts)} random starts by the mean log-likelihood it reached on the "
-            "training part, against its accuracy and its test log-likelihood. The highest, "
-            f"{top.train:.2f}, has {top.accuracy:.0%} accuracy. The diamond is the k-means start.",
+            say(
+                "Each of {starts} random starts by the mean log-likelihood it reached on the "
+                "training part, against its accuracy and its test log-likelihood. The highest, "
+                "{train:.2f}, has {accuracy:.0%} accuracy. The diamond is the k-means start.",
+                starts=len(result.starts),
+                train=top.train,
+                accuracy=top.accuracy,
+            ),
             "Two scatter plots, the starts that ended higher than the k-means start in color.",
             partial(draw_starts, result),
         ),
@@ -67,7 +73,12 @@ def draw_clusters(result: Iris) -> Any:
     draw_ellipses(axes, petals)
     for k, name in enumerate(SPECIES):
         axes.plot([], [], "o", color=COLORS[k], label=name)
-    quiet_axes(axes, "", f"{FEATURES[2]} (standard deviations)", f"{FEATURES[3]} (standard deviations)")
+    quiet_axes(
+        axes,
+        "",
+        say("{features} (standard deviations)", features=FEATURES[2]),
+        say("{features} (standard deviations)", features=FEATURES[3]),
+    )
     quiet_legend(axes, loc="upper left")
     return figure
 

@@ -22,6 +22,7 @@ from segment.lab.lesson import Lesson
 from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Picture, Table, at_most, close
 from segment.lab.trace import Trace, never_falls, trace_model
 from segment.style import COLORS, INK, new_figure, quiet_axes, quiet_legend
+from segment.words import say
 
 # Rao (1965): 197 animals in four classes of probabilities 1/2 + p/4, (1 - p)/4, (1 - p)/4, p/4.
 COUNTS = np.array([125.0, 18.0, 20.0, 34.0])
@@ -240,7 +241,10 @@ def run(random_state: int = 0) -> Linkage:
         tables=(_steps_table(trace, lange, path), _errors_table(errors)),
         checks=(
             close("p by EM", trace.last, LIMIT, 1e-9, ".10f"),
-            *(close(f"p after step {i}", trace.at(i), PATH[i], 5.1e-7, ".6f") for i in range(1, len(PATH))),
+            *(
+                close(say("p after step {i}", i=i), trace.at(i), PATH[i], 5.1e-7, ".6f")
+                for i in range(1, len(PATH))
+            ),
             close("p by Newton's method", path[-1], LIMIT, 1e-10, ".10f"),
             close("p by EM with one Newton step", lange.last, LIMIT, 1e-8, ".10f"),
             at_most("Monte Carlo EM, standard errors of its drawing from the limit", float(away), 3.0, ".2f"),
@@ -316,19 +320,41 @@ def _findings(
 ) -> tuple[str, ...]:
     found = errors["observed information"]
     return (
-        f"At the end {125 * trace.last / (2 + trace.last):.2f} of the 125 animals speak for p, "
-        f"which is {trace.last:.6f}.",
-        f"EM gains a digit about every {-1 / np.log10(rate):.2f} steps, for each keeps "
-        f"{rate:.6f} of the distance to the limit {trace.last:.10f}, which is the share of the information "
-        f"that is hidden. Newton's method needs {len(path) - 1} steps, since its digits double, but it may "
-        "leave [0, 1] and fall; EM never does.",
-        f"Monte Carlo EM draws in place of computing. Its rule draws more where a step may be no gain, from "
-        f"{drawn.steps[0].n_draws} draws to {drawn.steps[-1].n_draws}, and stops at {drawn.parameters:.5f} "
-        f"after {drawn.n_draws} draws: noise is cheap at first, where steps are long, and dear at the end.",
-        f"The standard error of p is {found.errors[0]:.5f} by Louis's observed information "
-        f"({1 / found.covariance[0, 0]:.3f}), {errors['supplemented EM'].errors[0]:.5f} by supplemented EM, "
-        f"which needs nothing but EM steps, and {errors['bootstrap'].errors[0]:.5f} by {N_REPLICATES} fits "
-        "to resampled animals.",
+        say(
+            "At the end {last:.2f} of the 125 animals speak for p, which is {p:.6f}.",
+            last=125 * trace.last / (2 + trace.last),
+            p=trace.last,
+        ),
+        say(
+            "EM gains a digit about every {steps:.2f} steps, for each keeps {rate:.6f} of the "
+            "distance to the limit {last:.10f}, which is the share of the information that is "
+            "hidden. Newton's method needs {path} steps, since its digits double, but it may "
+            "leave [0, 1] and fall; EM never does.",
+            steps=-1 / np.log10(rate),
+            rate=rate,
+            last=trace.last,
+            path=len(path) - 1,
+        ),
+        say(
+            "Monte Carlo EM draws in place of computing. Its rule draws more where a step may be "
+            "no gain, from {first_draws} draws to {last_draws}, and stops at {stop:.5f} after "
+            "{all_draws} draws: noise is cheap at first, where steps are long, and dear at the "
+            "end.",
+            first_draws=drawn.steps[0].n_draws,
+            last_draws=drawn.steps[-1].n_draws,
+            stop=drawn.parameters,
+            all_draws=drawn.n_draws,
+        ),
+        say(
+            "The standard error of p is {louis:.5f} by Louis's observed information "
+            "({information:.3f}), {supplemented:.5f} by supplemented EM, which needs nothing but EM "
+            "steps, and {bootstrap:.5f} by {n_replicates} fits to resampled animals.",
+            louis=found.errors[0],
+            information=1 / found.covariance[0, 0],
+            supplemented=errors["supplemented EM"].errors[0],
+            bootstrap=errors["bootstrap"].errors[0],
+            n_replicates=N_REPLICATES,
+        ),
     )
 
 

@@ -20,6 +20,7 @@ from segment.mixture.fitting import fit_mixture
 from segment.mixture.merging import MergeStep, Merging, merge_components, merged_entropies
 from segment.mixture.selection import bic, icl
 from segment.style import COLORS, INK, new_figure, quiet_axes
+from segment.words import say
 
 # After example 4.1 of Baudry and others: two crosses and two round clusters. The clusters' components:
 SHARES = np.array([0.17, 0.17, 0.17, 0.17, 0.16, 0.16])
@@ -129,9 +130,12 @@ def _checks(
     after = entropies[best - merging.n_clusters]
     return (
         at_least("components that BIC asks for", best, 6, "d"),
-        *(close(f"clusters by {name}", rule.n_clusters, 4, 0, "d") for name, rule in rules.items()),
         *(
-            at_least(f"adjusted Rand index, {name}", _accuracy(posterior, truth, rule), 0.97)
+            close(say("clusters by {name}", name=name), rule.n_clusters, 4, 0, "d")
+            for name, rule in rules.items()
+        ),
+        *(
+            at_least(say("adjusted Rand index, {name}", name=name), _accuracy(posterior, truth, rule), 0.97)
             for name, rule in rules.items()
         ),
         at_most("entropy at the elbow, share of that before merging", float(after / entropies[0]), 0.15),
@@ -156,11 +160,21 @@ def _findings(
     charged = min(criteria, key=lambda K: criteria[K][1])
     path = ", ".join(f"{value:.1f}" for value in entropies)
     return (
-        f"BIC asks for {best} Gaussians, since it counts what a density needs; ICL, which charges for "
-        f"overlap, for {charged}. Merging keeps BIC's density and counts clusters: {merging.n_clusters}.",
-        f"The entropy of the responsibilities falls along {path}: steeply while the arms of a cross are "
-        "joined, then hardly at all. On the data of the original paper the path is "
-        f"{', '.join(f'{value:g}' for value in PUBLISHED)}.",
+        say(
+            "BIC asks for {best} Gaussians, since it counts what a density needs; ICL, which "
+            "charges for overlap, for {charged}. Merging keeps BIC's density and counts "
+            "clusters: {n_clusters}.",
+            best=best,
+            charged=charged,
+            n_clusters=merging.n_clusters,
+        ),
+        say(
+            "The entropy of the responsibilities falls along {path}: steeply while the arms of a "
+            "cross are joined, then hardly at all. On the data of the original paper the path is "
+            "{published}.",
+            path=path,
+            published=", ".join(f"{value:g}" for value in PUBLISHED),
+        ),
     )
 
 
@@ -169,8 +183,12 @@ def pictures(result: MergedClusters) -> tuple[Picture, ...]:
     return (
         Picture(
             "merging_clusters",
-            f"The mixture that BIC chooses ({result.parameters.n_components} Gaussians, ellipses at two "
-            f"standard deviations) and its {result.merging.n_clusters} clusters after merging.",
+            say(
+                "The mixture that BIC chooses ({n_components} Gaussians, ellipses at two standard "
+                "deviations) and its {n_clusters} clusters after merging.",
+                n_components=result.parameters.n_components,
+                n_clusters=result.merging.n_clusters,
+            ),
             "Two scatter plots: crosses in two colors each, then in one.",
             partial(draw_clusters, result),
         ),

@@ -21,6 +21,7 @@ from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.imputation import impute
 from segment.mixture.model import climb
 from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
+from segment.words import say, shown
 
 # Murray (1977), in the discussion of Dempster, Laird & Rubin: four whole points, eight with one entry.
 _GAP = np.nan
@@ -202,19 +203,30 @@ def _findings(
     apart = float(np.linalg.norm(fit.last.means - TRUTH.means, axis=1).max())
     nothing = int(np.isnan(gappy).all(axis=1).sum())
     return (
-        f"From a correlation of 0.1 EM climbs to {correlation(high.last):.3f} and a log-likelihood of "
-        f"{high.log_likelihoods[-1]:.5f}; from -0.1 to the mirror image; from exactly 0 it stays at 0 "
-        f"and ends in a "
-        f"saddle, at {middle.log_likelihoods[-1]:.5f}: a gain of 0 is no proof of a maximum.",
-        f"With {gaps} of {gappy.size} coordinates gone, {nothing} points without any, the four means "
-        f"are found again "
-        f"within {apart:.2f}. The single gap is not: filled in by its expectation it is off by "
-        f"{errors['EM']:.2f}, "
-        f"with the true parameters by {errors['the true parameters']:.2f}, with the mean of the "
-        f"coordinate by "
-        f"{errors['the mean of the coordinate']:.2f}. One coordinate hardly tells which group a point "
-        f"is of; what EM "
-        "gets right is the whole, not each guess.",
+        say(
+            "From a correlation of 0.1 EM climbs to {correlation:.3f} and a log-likelihood of "
+            "{maximum:.5f}; from -0.1 to the mirror image; from exactly 0 it stays at 0 "
+            "and ends in a saddle, at {saddle:.5f}: a gain of 0 is no proof of a "
+            "maximum.",
+            correlation=correlation(high.last),
+            maximum=high.log_likelihoods[-1],
+            saddle=middle.log_likelihoods[-1],
+        ),
+        say(
+            "With {gaps} of {size} coordinates gone, {nothing} points without any, the four "
+            "means are found again within {apart:.2f}. The single gap is not: filled in by its "
+            "expectation it is off by {em:.2f}, with the true parameters by "
+            "{truth:.2f}, with the mean of the coordinate by "
+            "{mean:.2f}. One coordinate hardly tells which group a point "
+            "is of; what EM gets right is the whole, not each guess.",
+            gaps=gaps,
+            size=gappy.size,
+            nothing=nothing,
+            apart=apart,
+            em=errors["EM"],
+            truth=errors["the true parameters"],
+            mean=errors["the mean of the coordinate"],
+        ),
     )
 
 
@@ -260,7 +272,14 @@ def draw_twelve(result: Missing) -> Any:
     axes.plot(rhos, profile(rhos), color=INK, linewidth=1.6)
     for k, (start, trace) in enumerate(zip(CORRELATIONS, result.twelve, strict=True)):
         way = np.array([correlation(step) for step in trace.parameters])
-        axes.plot(way, trace.log_likelihoods, "o", color=COLORS[k], markersize=3.5, label=f"from {start:g}")
+        axes.plot(
+            way,
+            trace.log_likelihoods,
+            "o",
+            color=COLORS[k],
+            markersize=3.5,
+            label=shown(say("from {start:g}", start=start)),
+        )
     axes.set_ylim(-30.3, -29.9)
     quiet_axes(axes, "", "correlation", "log-likelihood (nats)")
     quiet_legend(axes)

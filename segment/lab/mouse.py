@@ -18,6 +18,7 @@ from segment.mixture.expectation import assign
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.seeding import kmeans
 from segment.style import COLORS, FAINT, new_figure, quiet_axes, quiet_legend
+from segment.words import say, shown
 
 PARTS = ("head", "left ear", "right ear")
 COUNTS = (290, 100, 100)
@@ -169,10 +170,24 @@ def _findings(
     stolen = int(((truth == 0) & (kmeans_labels != 0)).sum())
     kept = int(((truth == 0) & (em_labels != 0)).sum())
     return (
-        f"k-means gives {stolen} of the head's {COUNTS[0]} points to the ears, EM {kept}: k-means draws its "
-        "borders half-way between the centers, whatever the sizes; EM learns that the ears are small.",
-        f"Accuracy {hard.accuracy:.3f} against {em.accuracy:.3f}, adjusted Rand index {hard.ari:.3f} against "
-        f"{em.ari:.3f}; the two differ on {int((em_labels != kmeans_labels).sum())} of {len(truth)} points.",
+        say(
+            "k-means gives {stolen} of the head's {head} points to the ears, EM {kept}: "
+            "k-means draws its borders half-way between the centers, whatever the sizes; EM "
+            "learns that the ears are small.",
+            stolen=stolen,
+            head=COUNTS[0],
+            kept=kept,
+        ),
+        say(
+            "Accuracy {accuracy:.3f} against {accuracy_em:.3f}, adjusted Rand index {ari:.3f} "
+            "against {ari_em:.3f}; the two differ on {n} of {total} points.",
+            accuracy=hard.accuracy,
+            accuracy_em=em.accuracy,
+            ari=hard.ari,
+            ari_em=em.ari,
+            n=int((em_labels != kmeans_labels).sum()),
+            total=len(truth),
+        ),
     )
 
 
@@ -181,22 +196,29 @@ def pictures(result: Mouse) -> tuple[Picture, ...]:
     return (
         Picture(
             "mouse_clusters",
-            "The mouse: the parts the points were drawn from, the clusters of k-means (accuracy "
-            f"{result.kmeans.accuracy:.1%}) and those of EM (accuracy {result.em.accuracy:.1%}) with "
-            "ellipses of two standard deviations.",
+            say(
+                "The mouse: the parts the points were drawn from, the clusters of k-means (accuracy "
+                "{accuracy:.1%}) and those of EM (accuracy {accuracy_em:.1%}) with ellipses of two "
+                "standard deviations.",
+                accuracy=result.kmeans.accuracy,
+                accuracy_em=result.em.accuracy,
+            ),
             "Three scatter plots of a round head with two ears; k-means' ears reach into the head.",
             partial(draw_clusters, result),
         ),
         Picture(
             "mouse_differences",
-            f"The {int((result.em_labels != result.kmeans_labels[-1]).sum())} points on which k-means and EM "
-            "differ, in the color that EM gives them; gray where they agree.",
+            say(
+                "The {n} points on which k-means and EM differ, in the color that EM gives them; "
+                "gray where they agree.",
+                n=int((result.em_labels != result.kmeans_labels[-1]).sum()),
+            ),
             "Scatter plot in which the colored points lie on the head near the ears.",
             partial(draw_differences, result),
         ),
         Picture(
             "mouse_log_likelihood",
-            f"Log-likelihood of EM on the mouse, {result.trace.n_iter} iterations.",
+            say("Log-likelihood of EM on the mouse, {n_iter} iterations.", n_iter=result.trace.n_iter),
             "A rising curve that levels off.",
             partial(draw_log_likelihood, result),
         ),
@@ -227,7 +249,9 @@ def draw_differences(result: Mouse) -> Any:
     for k, part in enumerate(PARTS):
         here = differ & (result.em_labels == k)
         if here.any():
-            axes.scatter(*result.X[here].T, s=14, c=COLORS[k], linewidths=0, label=f"EM: {part}")
+            axes.scatter(
+                *result.X[here].T, s=14, c=COLORS[k], linewidths=0, label=shown(say("EM: {part}", part=part))
+            )
     axes.set_aspect("equal")
     quiet_axes(axes, "where k-means and EM differ")
     quiet_legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=4)

@@ -30,6 +30,7 @@ from segment.mixture.given import GivenShares
 from segment.mixture.model import MixtureModel
 from segment.mixture.stepwise import BlockRule, Incremental, Stepwise, block_em
 from segment.style import COLORS, new_figure, quiet_axes, quiet_legend
+from segment.words import say
 
 # Three overlapping Gaussians: plain EM needs some hundred steps.
 N_SAMPLES = 4000
@@ -277,8 +278,8 @@ def _table(curves: dict[str, np.ndarray], best: float) -> Table:
     )
     columns = (
         Column("variant"),
-        *(Column(f"passes to within {gap} nats", "d") for gap in ("50", "5", "0.5")),
-        Column(f"nats below the optimum after {PASSES} passes or at the end", ".3f"),
+        *(Column(say("passes to within {gap} nats", gap=gap), "d") for gap in ("50", "5", "0.5")),
+        Column(say("nats below the optimum after {passes} passes or at the end", passes=PASSES), ".3f"),
     )
     return Table("online_passes", "Variants of EM: passes over the data that each needs.", columns, rows)
 
@@ -303,21 +304,33 @@ def _findings(curves: dict[str, np.ndarray], best: float) -> tuple[str, ...]:
     within = {name: passes_within(curve, best, 5.0) for name, curve in curves.items()}
 
     def passes(name: str) -> str:
-        return f"more than {PASSES}" if within[name] is None else f"{within[name]}"
+        return say("more than {passes}", passes=PASSES) if within[name] is None else f"{within[name]}"
 
     return (
-        f"To within 5 nats of the optimum, EM takes {passes('EM')} passes, SQUAREM {passes('SQUAREM')}, "
-        f"Anderson {passes('Anderson')}, incremental EM {passes('incremental')}, stepwise EM "
-        f"{passes('stepwise')}. Of {N_BLOCKS} blocks, stepwise EM forgets the old ones by degrees: its "
-        "steps shrink, which online data need and a flat stretch punishes. Incremental EM replaces a block's "
-        "sums by its new ones and climbs on.",
+        say(
+            "To within 5 nats of the optimum, EM takes {passes} passes, SQUAREM {squarem}, "
+            "Anderson {anderson}, incremental EM {incremental}, stepwise EM {stepwise}. Of "
+            "{n_blocks} blocks, stepwise EM forgets the old ones by degrees: its steps shrink, "
+            "which online data need and a flat stretch punishes. Incremental EM replaces a "
+            "block's sums by its new ones and climbs on.",
+            passes=passes("EM"),
+            squarem=passes("SQUAREM"),
+            anderson=passes("Anderson"),
+            incremental=passes("incremental"),
+            stepwise=passes("stepwise"),
+            n_blocks=N_BLOCKS,
+        ),
         "ECM maximizes over weights and means first, then over variances. Here both are formulas, and it "
         "does what EM does; with an E-step between the parts (multicycle) a step climbs further but costs "
         "two passes. One Newton step in place of the M-step, halved where it would lead downhill, is as good "
         "as the maximum near the end.",
-        f"Monte Carlo EM draws components in place of computing probabilities; its rule draws more as gains "
-        f"drown in noise, and ends {best - curves['Monte Carlo'][-1]:.1f} nats below the optimum after "
-        f"{len(curves['Monte Carlo']) - 1} passes.",
+        say(
+            "Monte Carlo EM draws components in place of computing probabilities; its rule draws "
+            "more as gains drown in noise, and ends {best:.1f} nats below the optimum after "
+            "{monte_carlo} passes.",
+            best=best - curves["Monte Carlo"][-1],
+            monte_carlo=len(curves["Monte Carlo"]) - 1,
+        ),
     )
 
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from segment.words import say, shown
+
 # Sampling error is granted four standard errors: a normal estimate is further off once in 16 000 times.
 SAMPLING = 4.0
 
@@ -27,18 +29,20 @@ class Check(NamedTuple):
 
 def close(claim: str, got: float, expected: float, tolerance: float, spec: str = ".3f") -> Check:
     """Check that a number is the expected one within an absolute tolerance."""
-    text = f"{expected:{spec}} within {tolerance:g}" if tolerance else f"{expected:{spec}}"
+    text = f"{expected:{spec}}"
+    if tolerance:
+        text = say("{expected} within {tolerance:g}", expected=text, tolerance=tolerance)
     return Check(claim, text, f"{got:{spec}}", bool(abs(got - expected) <= tolerance))
 
 
 def at_least(claim: str, got: float, bound: float, spec: str = ".3f") -> Check:
     """Check that a number is not below a bound."""
-    return Check(claim, f"at least {bound:{spec}}", f"{got:{spec}}", bool(got >= bound))
+    return Check(claim, say("at least {bound}", bound=f"{bound:{spec}}"), f"{got:{spec}}", bool(got >= bound))
 
 
 def at_most(claim: str, got: float, bound: float, spec: str = ".3f") -> Check:
     """Check that a number is not above a bound."""
-    return Check(claim, f"at most {bound:{spec}}", f"{got:{spec}}", bool(got <= bound))
+    return Check(claim, say("at most {bound}", bound=f"{bound:{spec}}"), f"{got:{spec}}", bool(got <= bound))
 
 
 class Column(NamedTuple):
@@ -82,7 +86,7 @@ class Table:
         """Return the table as CSV, numbers with ten digits."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([column.title for column in self.columns])
+        writer.writerow([shown(column.title) for column in self.columns])
         for row in self.rows:
             writer.writerow([_precise(cell) for cell in row])
         return stream.getvalue()
@@ -93,10 +97,10 @@ class Table:
         lines = [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_escape(self.caption)}}}",
+            rf"\caption{{{_escape(shown(self.caption))}}}",
             rf"\begin{{tabular}}{{{alignment}}}",
             r"\toprule",
-            " & ".join(_escape(column.title) for column in self.columns) + r" \\",
+            " & ".join(_escape(shown(column.title)) for column in self.columns) + r" \\",
             r"\midrule",
             *(" & ".join(_power(_escape(cell)) for cell in row) + r" \\" for row in self.text_rows()),
             r"\bottomrule",
@@ -109,10 +113,12 @@ class Table:
 def _shown(cell: Any, spec: str) -> str:
     if cell is None:
         return ""
-    return cell if isinstance(cell, str) else format(cell, spec).replace("-", "\N{MINUS SIGN}")
+    return shown(cell) if isinstance(cell, str) else format(cell, spec).replace("-", "\N{MINUS SIGN}")
 
 
 def _precise(cell: Any) -> Any:
+    if isinstance(cell, str):
+        return shown(cell)
     return f"{cell:.10g}" if isinstance(cell, (float, np.floating)) else cell
 
 

@@ -21,6 +21,7 @@ from segment.lab.lesson import Lesson
 from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Picture, Table, at_most, close
 from segment.lab.trace import Trace, never_falls, trace_model
 from segment.style import COLORS, new_figure, quiet_axes, quiet_legend
+from segment.words import say, shown
 
 PHENOTYPES = ("carbonaria", "insularia", "typica")
 COUNTS = np.array([85.0, 196.0, 341.0])
@@ -214,13 +215,17 @@ def _iterations_table(trace: Trace[np.ndarray]) -> Table:
 def _errors_table(errors: dict[str, StandardErrors]) -> Table:
     first = errors["observed information"]
     rows = tuple(
-        (f"p({allele})", first.estimates[i], *(found.errors[i] for found in errors.values()))
+        (
+            f"p({allele})",
+            first.estimates[i],
+            *(found.errors[i] for found in errors.values()),
+        )
         for i, allele in enumerate(ALLELES)
     )
     columns = (
         Column("allele"),
         Column("estimate", ".6f"),
-        *(Column(f"s.e., {name}", ".5f") for name in errors),
+        *(Column(say("s.e., {name}", name=name), ".5f") for name in errors),
     )
     return Table("peppered_moths_errors", "Peppered moths: standard errors by three methods.", columns, rows)
 
@@ -230,7 +235,10 @@ _PAIRS = ((0, 1), (0, 2), (1, 2))
 
 def _correlations_table(errors: dict[str, StandardErrors]) -> Table:
     rows = tuple(
-        (f"p({ALLELES[a]}), p({ALLELES[b]})", *(found.correlations[a, b] for found in errors.values()))
+        (
+            f"p({ALLELES[a]}), p({ALLELES[b]})",
+            *(found.correlations[a, b] for found in errors.values()),
+        )
         for a, b in _PAIRS
     )
     columns = (Column("pair"), *(Column(name, ".3f") for name in errors))
@@ -245,7 +253,9 @@ def _checks(trace: Trace[np.ndarray], errors: dict[str, StandardErrors]) -> tupl
     noise = SAMPLING / np.sqrt(2 * (N_REPLICATES - 1))
     return (
         *(
-            close(f"frequency of {ALLELES[i]}", float(trace.last[i]), GOLDEN[i], span, spec)
+            close(
+                say("frequency of {alleles}", alleles=ALLELES[i]), float(trace.last[i]), GOLDEN[i], span, spec
+            )
             for i, (span, spec) in enumerate(((5e-7, ".6f"), (5e-6, ".5f"), (5e-6, ".5f")))
         ),
         at_most("supplemented EM against observed information, relative", supplemented, 1e-4, ".1e"),
@@ -258,12 +268,23 @@ def _findings(trace: Trace[np.ndarray], errors: dict[str, StandardErrors], rate:
     found = errors["observed information"]
     near = int(np.flatnonzero(relative_change(trace) < 1e-3)[0]) + 1
     return (
-        f"{int(COUNTS.sum())} moths of three looks tell three allele frequencies: C {trace.last[0]:.6f}, "
-        f"I {trace.last[1]:.5f}, T {trace.last[2]:.5f}, with standard errors "
-        f"{', '.join(f'{error:.4f}' for error in found.errors)}.",
-        f"EM from 1/3 each changes the frequencies by less than a thousandth in iteration {near} and has "
-        f"their first five decimals after {steps_to_five_digits(trace)}; each step then keeps {rate:.3f} "
-        "of the distance to the limit.",
+        say(
+            "{n} moths of three looks tell three allele frequencies: C {p_c:.6f}, I "
+            "{p_i:.5f}, T {p_t:.5f}, with standard errors {errors}.",
+            n=int(COUNTS.sum()),
+            p_c=trace.last[0],
+            p_i=trace.last[1],
+            p_t=trace.last[2],
+            errors=", ".join(f"{error:.4f}" for error in found.errors),
+        ),
+        say(
+            "EM from 1/3 each changes the frequencies by less than a thousandth in iteration "
+            "{near} and has their first five decimals after {steps_to_five_digits}; each step "
+            "then keeps {rate:.3f} of the distance to the limit.",
+            near=near,
+            steps_to_five_digits=steps_to_five_digits(trace),
+            rate=rate,
+        ),
     )
 
 
@@ -289,7 +310,14 @@ def draw_frequencies(result: PepperedMoths) -> Any:
     for k, allele in enumerate(ALLELES):
         low, high = found.estimates[k] - 2 * found.errors[k], found.estimates[k] + 2 * found.errors[k]
         axes.axhspan(low, high, color=COLORS[k], alpha=0.15, linewidth=0)
-        axes.plot(steps[:, k], "o-", color=COLORS[k], markersize=4, linewidth=1.6, label=f"allele {allele}")
+        axes.plot(
+            steps[:, k],
+            "o-",
+            color=COLORS[k],
+            markersize=4,
+            linewidth=1.6,
+            label=shown(say("allele {allele}", allele=allele)),
+        )
     axes.set_ylim(0, 0.85)
     quiet_axes(axes, "", "iteration", "frequency")
     quiet_legend(axes, loc="center right")

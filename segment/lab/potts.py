@@ -17,6 +17,7 @@ from segment.lab.outcome import Check, Column, Outcome, Picture, Table, at_least
 from segment.mixture.expectation import assign
 from segment.mixture.fitting import fit_mixture
 from segment.style import COLORS, INK, new_figure, quiet_axes
+from segment.words import say, shown
 
 SIZE = 128
 N_CELLS = 12
@@ -120,12 +121,18 @@ def _checks(
     fall = min(float(np.diff(fit.lower_bounds).min()) for fit in fits)
     return (
         *(
-            at_most(f"accuracy of pixels by themselves, noise {noise:g}", alone.accuracy, PLAIN[i] + 0.06)
+            at_most(
+                say("accuracy of pixels by themselves, noise {noise:g}", noise=noise),
+                alone.accuracy,
+                PLAIN[i] + 0.06,
+            )
             for i, (noise, (alone, _)) in enumerate(zip(NOISES, scores, strict=True))
         ),
         *(
             at_least(
-                f"accuracy of the field, noise {noise:g}", field.accuracy, 1 - 1.5 * border * (1 - SMOOTH[i])
+                say("accuracy of the field, noise {noise:g}", noise=noise),
+                field.accuracy,
+                1 - 1.5 * border * (1 - SMOOTH[i]),
             )
             for i, (noise, (_, field)) in enumerate(zip(NOISES, scores, strict=True))
         ),
@@ -154,10 +161,20 @@ def _findings(
     alone, field = scores[-1]
     means = np.sort(fits[-1].parameters.emissions.means[:, 0])
     return (
-        f"At noise 1 a pixel by itself is told right with probability {alone.accuracy:.3f}, with its "
-        f"neighbors {field.accuracy:.3f}: four neighbors say more than the pixel itself.",
-        f"The field also finds the gray values again ({means[0]:.2f}, {means[1]:.2f}, {means[2]:.2f}), which "
-        "a mixture of single pixels can hardly tell apart at this noise.",
+        say(
+            "At noise 1 a pixel by itself is told right with probability {accuracy:.3f}, with "
+            "its neighbors {with_neighbors:.3f}: four neighbors say more than the pixel itself.",
+            accuracy=alone.accuracy,
+            with_neighbors=field.accuracy,
+        ),
+        say(
+            "The field also finds the gray values again ({first:.2f}, {second:.2f}, "
+            "{third:.2f}), which a mixture of single pixels can hardly tell apart at this "
+            "noise.",
+            first=means[0],
+            second=means[1],
+            third=means[2],
+        ),
         "The strength is given here. It can be estimated from the beliefs (pseudo-likelihood), but smooth "
         "beliefs ask for a stronger field, which makes them smoother: on large cells the estimate ends high.",
     )
@@ -168,8 +185,11 @@ def pictures(result: Potts) -> tuple[Picture, ...]:
     return (
         Picture(
             "potts_maps",
-            "Three classes under noise of 0.5, 0.8 and 1 (left to right): the image, pixels by themselves, "
-            f"and a Potts field of strength {STRENGTH:g}.",
+            say(
+                "Three classes under noise of 0.5, 0.8 and 1 (left to right): the image, pixels by "
+                "themselves, and a Potts field of strength {strength:g}.",
+                strength=STRENGTH,
+            ),
             "Three rows of three pictures: noise, speckled cells, clean cells.",
             partial(draw_maps, result),
         ),
@@ -198,9 +218,9 @@ def draw_maps(result: Potts) -> Any:
             axes.imshow(one, cmap=colormap, interpolation="nearest")
             axes.set_xticks([])
             axes.set_yticks([])
-            title = f"noise {NOISES[column]:g}" if row == 0 else ""
+            title = say("noise {noises:g}", noises=NOISES[column]) if row == 0 else ""
             if row > 0:
-                title = f"accuracy {float(np.mean(one == result.truth)):.3f}"
+                title = say("accuracy {accuracy:.3f}", accuracy=float(np.mean(one == result.truth)))
             quiet_axes(axes, title, "", name if column == 0 else "")
     return figure
 
@@ -211,7 +231,9 @@ def draw_bounds(result: Potts) -> Any:
     axes = figure.subplots()
     for k, (noise, fit) in enumerate(zip(NOISES, result.fits, strict=True)):
         rise = fit.lower_bounds - fit.lower_bounds[0]
-        axes.plot(rise, "o-", color=COLORS[k], markersize=3.5, label=f"noise {noise:g}")
+        axes.plot(
+            rise, "o-", color=COLORS[k], markersize=3.5, label=shown(say("noise {noise:g}", noise=noise))
+        )
     axes.axhline(0, color=INK, linewidth=0.6)
     quiet_axes(axes, "", "iteration", "nats a pixel")
     axes.legend(frameon=False, fontsize=8)

@@ -18,6 +18,7 @@ from segment.mixture.expectation import log_densities, responsibilities, score_s
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.seeding import starting_points
 from segment.mixture.selection import bic
+from segment.words import say
 
 N_LINE, N_PLANE = 40, 300
 CANDIDATES = ((-1.0, 1.0), (0.5, 2.5), (2.0, 1.0))
@@ -234,7 +235,9 @@ def _candidates_table(candidates: tuple[Parameters, ...], values: np.ndarray) ->
         )
     )
     columns = (Column(""), Column("mean", ".3f"), Column("sd", ".3f"), Column("log-likelihood", ".2f"))
-    caption = f"Three candidate Gaussians and the maximum-likelihood one for {N_LINE} points."
+    caption = say(
+        "Three candidate Gaussians and the maximum-likelihood one for {n_line} points.", n_line=N_LINE
+    )
     return Table("single_candidates", caption, columns, rows)
 
 
@@ -308,14 +311,33 @@ def _findings(
 ) -> tuple[str, ...]:
     points, weights = jensen
     return (
-        f"The best candidate has log-likelihood {values[:3].max():.2f}; the sample's own mean and standard "
-        f"deviation reach {values[3]:.2f}: no Gaussian can do better.",
-        f"On the bimodal data two Gaussians gain {line.gain:.1f} nats "
-        f"over one, and BIC falls by {line.bics[0] - line.bics[1]:.1f}; in the plane they gain "
-        f"{plane.gain:.1f} and {plane.bics[0] - plane.bics[1]:.1f}.",
-        f"Jensen: E[log x] = {weights @ np.log(points):.3f} lies below log E[x] = "
-        f"{np.log(weights @ points):.3f}. EM's lower bound is this inequality, used for every sample.",
-        f"From {FREE_START:g} cm the free mean moves to {climb.parameters[1]:.2f} and "
-        f"{climb.parameters[2]:.2f} cm in two iterations, each the maximum of a bound, and to "
-        f"{climb.last:.2f} cm in the end.",
+        say(
+            "The best candidate has log-likelihood {best:.2f}; the sample's own mean and standard "
+            "deviation reach {reached:.2f}: no Gaussian can do better.",
+            best=values[:3].max(),
+            reached=values[3],
+        ),
+        say(
+            "On the bimodal data two Gaussians gain {gain:.1f} nats over one, and BIC falls by "
+            "{bic:.1f}; in the plane they gain {plane_gain:.1f} and {plane_bic:.1f}.",
+            gain=line.gain,
+            bic=line.bics[0] - line.bics[1],
+            plane_gain=plane.gain,
+            plane_bic=plane.bics[0] - plane.bics[1],
+        ),
+        say(
+            "Jensen: E[log x] = {mean_log:.3f} lies below log E[x] = {log_mean:.3f}. EM's lower bound "
+            "is this inequality, used for every sample.",
+            mean_log=weights @ np.log(points),
+            log_mean=np.log(weights @ points),
+        ),
+        say(
+            "From {begin:g} cm the free mean moves to {first:.2f} and "
+            "{second:.2f} cm in two iterations, each the maximum of a bound, and to "
+            "{last:.2f} cm in the end.",
+            begin=FREE_START,
+            first=climb.parameters[1],
+            second=climb.parameters[2],
+            last=climb.last,
+        ),
     )

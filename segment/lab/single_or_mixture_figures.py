@@ -11,6 +11,7 @@ from segment.lab.drawing import draw_densities, draw_ellipses, draw_histogram, d
 from segment.lab.outcome import Picture
 from segment.lab.single_or_mixture import SHOWN, SingleOrMixture
 from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
+from segment.words import say, shown
 
 
 def pictures(result: SingleOrMixture) -> tuple[Picture, ...]:
@@ -18,8 +19,12 @@ def pictures(result: SingleOrMixture) -> tuple[Picture, ...]:
     return (
         Picture(
             "single_candidates",
-            f"Three candidate Gaussians for {len(result.sample)} points (ticks) and their log-likelihoods; "
-            "black the maximum-likelihood one, whose mean and standard deviation are the sample's own.",
+            say(
+                "Three candidate Gaussians for {sample} points (ticks) and their log-likelihoods; "
+                "black the maximum-likelihood one, whose mean and standard deviation are the "
+                "sample's own.",
+                sample=len(result.sample),
+            ),
             "Four bell curves over a row of ticks.",
             partial(draw_candidates, result),
         ),
@@ -63,7 +68,8 @@ def draw_candidates(result: SingleOrMixture) -> Any:
     for name, each, value, color in zip(
         names, result.candidates, result.candidate_log_likelihoods, (*COLORS[:3], INK), strict=True
     ):
-        label = f"{name}: {value:.1f} nats".replace("-", "\N{MINUS SIGN}")
+        nats = f"{value:.1f}".replace("-", "\N{MINUS SIGN}")
+        label = shown(say("{name}: {nats} nats", name=name, nats=nats))
         draw_densities(axes, grid, each, color=color, label=label, linewidth=2.2 if color == INK else 1.4)
     axes.plot(result.sample, np.full(len(result.sample), -0.012), "|", color=INK, markersize=8)
     axes.set_xlim(-5, 10.5)
@@ -96,8 +102,8 @@ def draw_plane(result: SingleOrMixture) -> Any:
     draw_points(right, result.plane.X, result.plane.truth)
     draw_ellipses(right, result.plane.double)
     one, two = (f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in result.plane.log_likelihoods)
-    quiet_axes(left, f"one Gaussian: log-likelihood {one}", "x", "y")
-    quiet_axes(right, f"two Gaussians: log-likelihood {two}", "x")
+    quiet_axes(left, say("one Gaussian: log-likelihood {one}", one=one), "x", "y")
+    quiet_axes(right, say("two Gaussians: log-likelihood {two}", two=two), "x")
     return figure
 
 
@@ -134,7 +140,9 @@ def draw_lower_bound(result: SingleOrMixture) -> Any:
         current, following = result.climb.parameters[i], result.climb.parameters[i + 1]
         bounds = result.bound_model.lower_bounds(grid, current)
         peak = result.bound_model.lower_bounds(np.array([following]), current)[0]
-        axes.plot(grid, bounds, color=COLORS[i], linewidth=1.6, label=f"bound of iteration {i + 1}")
+        axes.plot(
+            grid, bounds, color=COLORS[i], linewidth=1.6, label=shown(say("bound of iteration {i}", i=i + 1))
+        )
         axes.plot(current, result.climb.log_likelihoods[i], "o", color=COLORS[i], markersize=7)
         axes.plot(following, peak, "D", color=COLORS[i], markersize=6)
         axes.plot(

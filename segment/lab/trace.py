@@ -14,6 +14,7 @@ from segment.errors import CollapseWarning, ConvergenceWarning
 from segment.lab.outcome import Check
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.fitting import fit_em
+from segment.words import say
 
 P = TypeVar("P")
 
@@ -60,7 +61,7 @@ def never_falls(*traces: Trace[Any]) -> Check:
     return Check(
         "the log-likelihood never falls",
         "never",
-        "never" if least >= -1e-9 else f"it fell by {-least:.1e}",
+        "never" if least >= -1e-9 else say("it fell by {least:.1e}", least=-least),
         least >= -1e-9,
     )
 

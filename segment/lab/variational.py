@@ -23,6 +23,7 @@ from segment.mixture.families.variational.priors import Priors
 from segment.mixture.model import climb
 from segment.mixture.seeding import starting_points
 from segment.style import COLORS, new_figure, quiet_axes
+from segment.words import say
 
 N_COMPONENTS = 10
 CONCENTRATION = 1e-3
@@ -181,15 +182,27 @@ def _findings(trace: Trace[BayesianParameters], agreed: Agreement) -> tuple[str,
     last = int(np.argmax(counts == counts[-1]))
     bounds = trace.log_likelihoods
     return (
-        f"Of {N_COMPONENTS} components {counts[-1]} remain, the number that the points were drawn from; "
-        f"the last "
-        f"other one fades in step {last} of {trace.n_iter}. Nobody told how many there are.",
-        f"{agreed.accuracy:.1%} of the points are given to the component of their own Gaussian "
-        f"(adjusted Rand "
-        f"index {agreed.ari:.3f}).",
-        f"The bound climbs by {bounds[last] - bounds[0]:.1f} nats until then, and by "
-        f"{bounds[-1] - bounds[last]:.1f} "
-        "afterwards: giving up components that say little is what it gains by.",
+        say(
+            "Of {n_components} components {remaining} remain, the number that the points were drawn "
+            "from; the last other one fades in step {last} of {n_iter}. Nobody told how many "
+            "there are.",
+            n_components=N_COMPONENTS,
+            remaining=counts[-1],
+            last=last,
+            n_iter=trace.n_iter,
+        ),
+        say(
+            "{accuracy:.1%} of the points are given to the component of their own Gaussian "
+            "(adjusted Rand index {ari:.3f}).",
+            accuracy=agreed.accuracy,
+            ari=agreed.ari,
+        ),
+        say(
+            "The bound climbs by {before:.1f} nats until then, and by {after:.1f} afterwards: "
+            "giving up components that say little is what it gains by.",
+            before=bounds[last] - bounds[0],
+            after=bounds[-1] - bounds[last],
+        ),
     )
 
 
@@ -223,7 +236,7 @@ def draw_steps(result: Variational) -> Any:
         draw_points(axes, result.X, assign(result.X, parameters), size=5.0)
         kept = np.flatnonzero(parameters.weights > FADED)
         draw_ellipses(axes, parameters.reordered(kept), colors=[COLORS[k] for k in kept])
-        quiet_axes(axes, f"step {step}: {len(kept)} components")
+        quiet_axes(axes, say("step {step}: {kept} components", step=step, kept=len(kept)))
     return figure
 
 

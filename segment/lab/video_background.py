@@ -14,6 +14,7 @@ from segment.style import COLORS, FAINT, new_figure, quiet_axes
 from segment.video import Background
 from segment.video.rendered import HEIGHT, QUIET, WIDTH, Clip
 from segment.video.scores import Score
+from segment.words import say
 
 HISTORY = 300
 # The frame that is shown, and how often the pixel's mixture is kept.
@@ -187,11 +188,24 @@ def _findings(scores: dict[str, Score], counts: np.ndarray) -> tuple[str, ...]:
     swaying, still = _means(counts)
     one, alone, voted = (score for _, score in list(scores.items())[:3])
     return (
-        f"Where the texture sways a pixel takes {swaying:.2f} components on average, elsewhere {still:.2f}: "
-        "their number adapts by itself, a component without support is removed.",
-        f"One Gaussian a pixel finds {one.recall:.0%} of what moves at a precision of {one.precision:.0%}; "
-        f"mixtures {alone.recall:.0%} at {alone.precision:.0%}; with the vote of squares "
-        f"{voted.recall:.0%} at {voted.precision:.0%}.",
+        say(
+            "Where the texture sways a pixel takes {swaying:.2f} components on average, "
+            "elsewhere {still:.2f}: their number adapts by itself, a component without support "
+            "is removed.",
+            swaying=swaying,
+            still=still,
+        ),
+        say(
+            "One Gaussian a pixel finds {recall:.0%} of what moves at a precision of "
+            "{precision:.0%}; mixtures {recall_alone:.0%} at {precision_alone:.0%}; with the vote of "
+            "squares {recall_voted:.0%} at {precision_voted:.0%}.",
+            recall=one.recall,
+            precision=one.precision,
+            recall_alone=alone.recall,
+            precision_alone=alone.precision,
+            recall_voted=voted.recall,
+            precision_voted=voted.precision,
+        ),
     )
 
 
@@ -201,16 +215,24 @@ def pictures(outcome: VideoBackground) -> tuple[Picture, ...]:
     return (
         Picture(
             "video_background_masks",
-            f"Frame {SHOWN + 1} of the rendered clip, what moves in truth and by each method, and the "
-            "number of components of every pixel at the end. The right part of the picture sways.",
+            say(
+                "Frame {shown} of the rendered clip, what moves in truth and by each method, and the "
+                "number of components of every pixel at the end. The right part of the picture sways.",
+                shown=SHOWN + 1,
+            ),
             "A frame, its true mask, the masks of the methods and a map of the number of components, which "
             "is larger in the right part.",
             lambda: draw_masks(outcome),
         ),
         Picture(
             "video_background_pixel",
-            f"The pixel in row {row}, column {column} over time: its luma (dots), and its components: "
-            "means as lines, as strong as they weigh, with two standard deviations about them.",
+            say(
+                "The pixel in row {row}, column {column} over time: its luma (dots), and its "
+                "components: means as lines, as strong as they weigh, with two standard deviations "
+                "about them.",
+                row=row,
+                column=column,
+            ),
             "Dots of luma by frame in several bands; lines of component means run through them.",
             lambda: draw_pixel(outcome),
         ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from segment.lab import Experiment
 from segment.lab.outcome import Outcome, Picture, Table
 from segment.output import versions, write_json, write_text
-from segment.style import save_formats
+from segment.style import drawing, save_formats
 
 FORMATS = ("png", "pdf", "svg")
 PRINT_DPI = 200
@@ -46,6 +46,7 @@ def write_tables(tables: Iterable[Table], folder: Path) -> list[Path]:
 def write_pictures(pictures: Iterable[Picture], folder: Path, formats: Sequence[str]) -> list[Path]:
     """Draw each figure and write it in every format; return the paths."""
     paths = []
-    for picture in pictures:
-        paths += save_formats(picture.draw(), folder / picture.name, formats, PRINT_DPI)
+    with drawing():
+        for picture in pictures:
+            paths += save_formats(picture.draw(), folder / picture.name, formats, PRINT_DPI)
     return paths

@@ -10,6 +10,7 @@ from segment.photo.photo import Photo
 from segment.photo.segmentation import Segmentation
 from segment.photo.selection import SAMPLE_SIZE
 from segment.style import COLORS, new_figure, quiet_axes
+from segment.words import say
 
 _LINE = (255, 221, 0)
 _HALO = (0, 0, 0)
@@ -183,7 +184,9 @@ def _draw_shares(axes: Any, segmentation: Segmentation) -> None:
         codes = [hex_code(color) for color in segmentation.palette]
         axes.set_xticks(range(n), codes, rotation=0 if n <= 8 else 40 if n <= 16 else 90)
     axes.set_xlim(-0.7, max(n, 6) - 0.3)
-    quiet_axes(axes, "palette", "" if n <= _NAMED else f"label, 0 to {n - 1}", "share of the area")
+    quiet_axes(
+        axes, "palette", "" if n <= _NAMED else say("label, 0 to {last}", last=n - 1), "share of the area"
+    )
     if n <= _NAMED:
         axes.tick_params(axis="x", length=0, labelsize=8 if n <= 8 else 6.5)
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -199,8 +202,9 @@ def _draw_curve(axes: Any, selection: dict[int, float]) -> None:
     ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": COLORS[1], "markeredgewidth": 1.8}
     axes.plot(counts[best], values[best], "o", **ring)
     axes.set_xticks(counts)
-    title = f"number of components: {counts[best]} has the smallest ICL"
-    quiet_axes(axes, title, "components", f"ICL (photo counted\nas {_thousands(SAMPLE_SIZE)} samples)")
+    title = say("number of components: {n} has the smallest ICL", n=counts[best])
+    unit = say("ICL (photo counted\nas {n} samples)", n=_thousands(SAMPLE_SIZE))
+    quiet_axes(axes, title, "components", unit)
 
 
 def _thousands(number: float) -> str:

@@ -21,12 +21,24 @@ from segment.parallel import single_threaded_blas
 from segment.report.blocks import Section, reason
 from segment.report.sections import SECTIONS, references_section, speed_section
 from segment.report.settings import Settings
+from segment.words import LANGUAGES, language, say, shown, speaking
 
 TITLE = "Mixtures and EM: a report"
 LEAD = (
     "What the EM algorithm does, shown on classic experiments, on photos and on handwritten digits. Every "
     "number and every figure on this page was computed by the program that wrote it."
 )
+# What the page's script says; it fills in the places.
+SCRIPT_WORDS = {
+    "play": "Play",
+    "pause": "Pause",
+    "enlarge": "Enlarge figure",
+    "close": "Close",
+    "points": "[title]: points colored by component",
+    "curve": "[curve] by iteration",
+    "iteration": "iteration [i] of [n]",
+    "compare": "[photo] % photo, [segmented] % segmented",
+}
 
 # What takes longest begins first where sections are made side by side.
 LONGEST_FIRST = ("photos", "digits", "heights")
@@ -74,7 +86,7 @@ def make_section(name: str, settings: Settings) -> tuple[Section, float]:
     """Make a section; return it and the seconds it took. One that fails says why in its place."""
     title, make = SECTIONS[name]
     begun = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
+    with speaking(settings.language), warnings.catch_warnings(record=True) as caught:
         heed_only_own_warnings()
         try:
             section = make(settings)
@@ -166,11 +178,12 @@ def write_report(
     sections = [made[name] for name in names]
     references = references_section(sections)
     taken_by_title = {section.title: seconds[section.name] for section in sections}
-    sections.append(speed_section(taken_by_title, time.perf_counter() - begun, n_processes, settings))
-    if references:
-        sections.append(references)
     page = settings.folder / "index.html"
-    write_text(page, render_page(sections, settings.random_state))
+    with speaking(settings.language):
+        sections.append(speed_section(taken_by_title, time.perf_counter() - begun, n_processes, settings))
+        if references:
+            sections.append(references)
+        write_text(page, render_page(sections, settings.random_state))
     write_json(settings.folder / "report.json", _record(sections, settings))
     return Report(page, tuple(sections))
 
@@ -205,9 +218,11 @@ _SUPERSCRIPTS = str.maketrans("+-0123456789", "⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹
 
 
 def typeset(text: str) -> str:
-    """Return a text with true minus signs, and with powers of ten where it has numbers like 1e-09."""
-    text = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
-    return re.sub(r"(?<![\w.#])(\d[\d.]*)e([+\-\N{MINUS SIGN}]\d+)\b", _as_power, text)
+    """Return a text as it is shown, with true minus signs, and powers of ten for numbers like 1e-09."""
+    # A Chinese sign is no letter here: numbers stand beside them without a space.
+    text = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", shown(text), flags=re.ASCII)
+    pattern = r"(?<![\w.#])(\d[\d.]*)e([+\-\N{MINUS SIGN}]\d+)\b"
+    return re.sub(pattern, _as_power, text, flags=re.ASCII)
 
 
 def _as_power(found: re.Match[str]) -> str:
@@ -234,7 +249,8 @@ def render_page(sections: Sequence[Section], random_state: int) -> str:
         return Markup((files("segment.report") / "page" / name).read_text(encoding="utf-8"))
 
     figures, tables = numbers(sections)
-    environment.filters["typeset"] = typeset
+    environment.filters |= {"typeset": typeset, "shown": shown}
+    environment.globals["say"] = say
     environment.filters["anchor"] = lambda key: "ref-" + re.sub(r"\W+", "-", key.lower()).strip("-")
     return environment.get_template("page.html").render(
         title=TITLE,
@@ -246,4 +262,7 @@ def render_page(sections: Sequence[Section], random_state: int) -> str:
         js=source("page.js"),
         version=__version__,
         seed=random_state,
+        language=LANGUAGES[language()],
+        theory_page="theory.html" if language() == "en" else f"theory.{language()}.html",
+        words={name: shown(text) for name, text in SCRIPT_WORDS.items()},
     )

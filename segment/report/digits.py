@@ -13,7 +13,8 @@ from segment.lab.outcome import Column, Table
 from segment.lab.write import FORMATS, PRINT_DPI, write_tables
 from segment.report.blocks import Figure, Findings, Prose, Section, TableBlock, embedded_figure
 from segment.report.settings import Settings
-from segment.style import save_formats
+from segment.style import drawing, save_formats
+from segment.words import say
 
 # Simpler pipelines to compare the default with. That one's mixture, before the graph, is scored on the way.
 _SIMPLER = {
@@ -94,12 +95,18 @@ def _settings(settings: Settings, **options: Any) -> DigitSettings:
 
 def _introduction(digits: DigitSet) -> str:
     height, width = digits.images.shape[1:]
-    return (
-        f"{len(digits.images)} handwritten digits of {height} \N{MULTIPLICATION SIGN} {width} pixels "
-        f"({digits.name}) are clustered without a label: features, principal components, a Gaussian "
-        "mixture with ten components, and a cut of the graph of nearest neighbors."
-        + ("" if digits.labels is None else " Labels only score the outcome.")
+    text = say(
+        "{n} handwritten digits of {height} \N{MULTIPLICATION SIGN} {width} pixels ({name}) are clustered "
+        "without a label: features, principal components, a Gaussian mixture with ten "
+        "components, and a cut of the graph of nearest neighbors.",
+        n=len(digits.images),
+        height=height,
+        width=width,
+        name=digits.name,
     )
+    if digits.labels is None:
+        return text
+    return say("{text} Labels only score the outcome.", text=text)
 
 
 def _findings(clustering: DigitClustering) -> tuple[str, ...]:
@@ -110,9 +117,15 @@ def _findings(clustering: DigitClustering) -> tuple[str, ...]:
             "matched to digits.",
         )
     return (
-        f"{scores.accuracy:.2%} of the digits are in the cluster that is matched to their label (normalized "
-        f"mutual information {scores.nmi:.3f}, adjusted Rand index {scores.ari:.3f}); the mixture alone has "
-        f"{mixture.accuracy:.2%}.",
+        say(
+            "{accuracy:.2%} of the digits are in the cluster that is matched to their label "
+            "(normalized mutual information {nmi:.3f}, adjusted Rand index {ari:.3f}); the "
+            "mixture alone has {accuracy_2:.2%}.",
+            accuracy=scores.accuracy,
+            nmi=scores.nmi,
+            ari=scores.ari,
+            accuracy_2=mixture.accuracy,
+        ),
     )
 
 
@@ -136,9 +149,10 @@ def _scores_table(simpler: dict[str, DigitClustering], clustering: DigitClusteri
 def _figures(clustering: DigitClustering, summary: dict[str, Any], folder: Path) -> list[Figure]:
     captions = _CAPTIONS if clustering.digits.labels is not None else _CAPTIONS | _UNLABELED
     found = []
-    for name, figure in figures(clustering, summary):
-        stem = folder / "figures" / f"digits_{name}"
-        paths = save_formats(figure, stem, FORMATS, PRINT_DPI)
-        caption, alt = captions[name]
-        found.append(Figure(stem.name, caption, embedded_figure(paths[0], alt, PRINT_DPI)))
+    with drawing():
+        for name, figure in figures(clustering, summary):
+            stem = folder / "figures" / f"digits_{name}"
+            paths = save_formats(figure, stem, FORMATS, PRINT_DPI)
+            caption, alt = captions[name]
+            found.append(Figure(stem.name, caption, embedded_figure(paths[0], alt, PRINT_DPI)))
     return found

@@ -27,17 +27,20 @@ from segment.report.blocks import (
     reason,
 )
 from segment.report.settings import Settings
-from segment.style import save_formats
+from segment.style import drawing, save_formats
+from segment.words import say
 
 COUNTS = range(2, 9)
 
-_INTRODUCTION = (
-    "Each photo is a sample of colors in the color space Lab, a distinct color counting as often as it "
-    "occurs. A Gaussian mixture is fitted to them, the number of components is the one with the "
-    "smallest ICL, and every pixel takes the label of its most probable component. For ICL the colors "
-    f"are put into a coarse histogram and the whole photo counts as {SAMPLE_SIZE:.0f} samples at most, "
-    f"whatever the number of its pixels: the n of the formula is {SAMPLE_SIZE:.0f}. Neighboring pixels "
-    "are alike; were each a witness of its own, a further component would cost next to nothing."
+_INTRODUCTION = say(
+    "Each photo is a sample of colors in the color space Lab, a distinct color counting "
+    "as often as it occurs. A Gaussian mixture is fitted to them, the number of "
+    "components is the one with the smallest ICL, and every pixel takes the label of its "
+    "most probable component. For ICL the colors are put into a coarse histogram and the "
+    "whole photo counts as {sample_size:.0f} samples at most, whatever the number of its "
+    "pixels: the n of the formula is {sample_size:.0f}. Neighboring pixels are alike; "
+    "were each a witness of its own, a further component would cost next to nothing.",
+    sample_size=SAMPLE_SIZE,
 )
 
 # Pixels on the longer side of what the page embeds: files hold the full size.
@@ -70,8 +73,9 @@ def photos_section(settings: Settings) -> Section:
         rows.append(_row(given, segmentation))
         record[given.flat_name] = _record(given, segmentation)
     if not rows:
-        nothing = "no photo was given; give files, folders or names like skimage:cat"
-        raise ImageError("; ".join(problems) or nothing)
+        raise ImageError(
+            "; ".join(problems) or "no photo was given; give files, folders or names like skimage:cat"
+        )
     table = _table(rows)
     write_tables([table], settings.folder / "tables")
     return Section(
@@ -109,23 +113,31 @@ def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -
         f"{hex_code(color)} {share:.0%}"
         for color, share in zip(segmentation.palette, segmentation.shares, strict=True)
     )
-    before = embedded_photo(photo.display, f"The photo {name}", _SHOWN)
-    after = _embedded(segmentation, f"{name} in {n} colors")
+    before = embedded_photo(photo.display, say("The photo {name}", name=name), _SHOWN)
+    after = _embedded(segmentation, say("{name} in {n} colors", name=name, n=n))
     overlay = embedded_photo(
         draw_overlay(photo.display, segmentation.label_map),
-        f"{name} with the boundaries of {n} labels",
+        say("{name} with the boundaries of {n} labels", name=name, n=n),
         _SHOWN,
     )
     return [
         Heading(name),
-        Prose((f"ICL chooses {n} components; palette and shares of the area: {shares}.",)),
+        Prose(
+            (
+                say(
+                    "ICL chooses {n} components; palette and shares of the area: {shares}.",
+                    n=n,
+                    shares=shares,
+                ),
+            )
+        ),
         Compare(
             f"photo-{name}-compare",
-            f"{name}: the photo (left of the line) and its {n} mean colors (right).",
+            say("{name}: the photo (left of the line) and its {n} mean colors (right).", name=name, n=n),
             before,
             after,
         ),
-        Figure(f"photo-{name}-overlay", f"{name}: where the {n} labels meet.", overlay),
+        Figure(f"photo-{name}-overlay", say("{name}: where the {n} labels meet.", name=name, n=n), overlay),
         *_series(name, segmentation, settings),
         _sheet(name, segmentation, settings),
     ]
@@ -152,10 +164,18 @@ def _series(name: str, segmentation: PhotoSegmentation, settings: Settings) -> l
     ]
     series = Frames(
         f"photo-{name}-series",
-        f"{name} in {counts[0]} to {counts[-1]} colors: move the slider to choose how many.",
+        say(
+            "{name} in {fewest} to {most} colors: move the slider to choose how many.",
+            name=name,
+            fewest=counts[0],
+            most=counts[-1],
+        ),
         "Colors",
-        tuple(f"{n} colors" for n in counts),
-        tuple(_embedded(fit, f"{name} in {n} colors") for n, fit in zip(counts, fits, strict=True)),
+        tuple(say("{n} colors", n=n) for n in counts),
+        tuple(
+            _embedded(fit, say("{name} in {n} colors", name=name, n=n))
+            for n, fit in zip(counts, fits, strict=True)
+        ),
         first=min(2, len(counts) - 1),
     )
     return [series]
@@ -164,13 +184,17 @@ def _series(name: str, segmentation: PhotoSegmentation, settings: Settings) -> l
 def _sheet(name: str, segmentation: PhotoSegmentation, settings: Settings) -> Figure:
     """Write the sheet in every format, and embed a smaller one."""
     stem = settings.folder / "figures" / f"photo_{name}"
-    figure = draw_sheet(segmentation, segmentation.selection, name)
-    paths = save_formats(figure, stem, FORMATS, PRINT_DPI)
-    caption = (
-        f"{name}: photo, mean colors, boundaries, palette by share of the area, and ICL by number of "
-        f"components, the photo counted as {SAMPLE_SIZE:.0f} samples (ring: the choice)."
+    with drawing():
+        figure = draw_sheet(segmentation, segmentation.selection, name)
+        paths = save_formats(figure, stem, FORMATS, PRINT_DPI)
+    caption = say(
+        "{name}: photo, mean colors, boundaries, palette by share of the area, and ICL by "
+        "number of components, the photo counted as {sample_size:.0f} samples (ring: the "
+        "choice).",
+        name=name,
+        sample_size=SAMPLE_SIZE,
     )
-    alt = f"Three views of {name} above a bar chart of its palette and a curve of ICL."
+    alt = say("Three views of {name} above a bar chart of its palette and a curve of ICL.", name=name)
     large = embedded_figure(paths[0], alt, PRINT_DPI)
     return Figure(f"photo-{name}", caption, _smaller(paths[0], large))
 

@@ -15,6 +15,7 @@ from segment.lab.video_background import VideoBackground
 from segment.mixture.expectation import responsibilities
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.style import COLORS
+from segment.words import shown
 
 # The panel's units along its longer side; whole numbers keep the page small.
 _UNITS = 1000
@@ -61,7 +62,7 @@ def em_panel(X: np.ndarray, trace: Trace[Any], view: View) -> dict[str, Any]:
     ]
     return {
         "title": "EM",
-        "curve": "log-likelihood (nats)",
+        "curve": shown("log-likelihood (nats)"),
         "values": [round(float(value), 2) for value in trace.log_likelihoods],
         "steps": steps,
     }
@@ -74,7 +75,7 @@ def kmeans_panel(result: Mouse, view: View) -> dict[str, Any]:
         shares = 100 * (labels[:, None] == np.arange(len(centers)))
         steps.append({"shares": shares.tolist(), "centers": view.places(centers)})
         values.append(round(float(np.square(result.X - centers[labels]).sum()), 3))
-    return {"title": "k-means", "curve": "sum of squared distances", "values": values, "steps": steps}
+    return {"title": "k-means", "curve": shown("sum of squared distances"), "values": values, "steps": steps}
 
 
 def replay_mouse(result: Mouse) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def replay_variational(result: Variational) -> dict[str, Any]:
     for step, parameters in zip(panel["steps"], result.trace.parameters, strict=True):
         for k in np.flatnonzero(parameters.weights <= FADED):
             step["ellipses"][k] = [*step["ellipses"][k][:2], 0.0, 0.0, 0.0]
-    panel |= {"title": "ten components", "curve": "lower bound (nats)"}
+    panel |= {"title": shown("ten components"), "curve": shown("lower bound (nats)")}
     return _replay(result.X, view, [panel])
 
 
@@ -111,7 +112,7 @@ def replay_video_background(result: VideoBackground) -> dict[str, Any]:
         for mixture in result.mixtures
     ]
     values = [len(mixture) for mixture in result.mixtures]
-    panel = {"title": "a pixel", "curve": "components", "values": values, "steps": steps}
+    panel = {"title": shown("a pixel"), "curve": shown("components"), "values": values, "steps": steps}
     return {"size": view.size(), "points": view.places(X), "colors": COLORS[:n], "panels": [panel]}
 
 
@@ -132,8 +133,8 @@ def replay_earthquakes(result: Earthquakes) -> dict[str, Any]:
     }
     panels = [
         {
-            "title": title,
-            "curve": "log-likelihood (nats)",
+            "title": shown(title),
+            "curve": shown("log-likelihood (nats)"),
             "values": values,
             "steps": [{"shares": one, "centers": at} for one, at in zip(found, rates, strict=True)],
         }

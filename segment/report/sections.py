@@ -14,6 +14,7 @@ from segment.lab.write import write_tables
 from segment.output import versions
 from segment.report.blocks import LessonBlock, References, Section, TableBlock
 from segment.report.settings import Settings
+from segment.words import say
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,13 @@ def theory_section(settings: Settings) -> Section:
 
 def speed_section(seconds: dict[str, float], total: float, n_processes: int, settings: Settings) -> Section:
     """Say how long each section took, and with which versions."""
-    caption = "Seconds that each section took on this machine, figures in three formats included"
-    caption += f"; {n_processes} sections were made at a time." if n_processes > 1 else "."
+    caption = "Seconds that each section took on this machine, figures in three formats included."
+    if n_processes > 1:
+        caption = say(
+            "Seconds that each section took on this machine, figures in three formats included; {n} sections "
+            "were made at a time.",
+            n=n_processes,
+        )
     times = Table(
         "seconds",
         caption,

@@ -19,6 +19,8 @@ class Settings:
         Digits, as `segment digits` takes them.
     random_state : int
     n_jobs : int, optional
+    language : str
+        Of the page, its tables and figures: a name in `segment.words.LANGUAGES`.
     """
 
     folder: Path
@@ -26,3 +28,4 @@ class Settings:
     data: str = "digits"
     random_state: int = 0
     n_jobs: int | None = None
+    language: str = "en"

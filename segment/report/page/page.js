@@ -3,6 +3,10 @@
   const SVG = "http://www.w3.org/2000/svg";
   const CURVE = { width: 320, height: 96, left: 6, top: 20, bottom: 8 };
 
+  const words = JSON.parse(document.getElementById("words").textContent);
+
+  const say = (name, places) => words[name].replace(/\[(\w+)\]/g, (_, place) => places[place]);
+
   const make = (name, attributes, parent) => {
     const node = document.createElementNS(SVG, name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -31,7 +35,7 @@
     parent.append(box);
     const [width, height] = data.size;
     const scatter = make("svg", { viewBox: `0 0 ${width} ${height}`, class: "scatter", role: "img",
-      "aria-label": `${panel.title}: points colored by component` }, box);
+      "aria-label": say("points", panel) }, box);
     const mix = mixer(data.colors);
     const points = data.points.map(([cx, cy]) => make("circle", { cx, cy, r: 8, "fill-opacity": 0.8 }, scatter));
     const shapes = data.colors.map((color) => panel.steps[0].ellipses
@@ -42,7 +46,7 @@
     const x = (i) => CURVE.left + i * (CURVE.width - 2 * CURVE.left) / Math.max(values.length - 1, 1);
     const y = (v) => CURVE.height - CURVE.bottom - (v - low) / span * (CURVE.height - CURVE.top - CURVE.bottom);
     const plot = make("svg", { viewBox: `0 0 ${CURVE.width} ${CURVE.height}`, role: "img",
-      "aria-label": `${panel.curve} by iteration` }, box);
+      "aria-label": say("curve", panel) }, box);
     make("line", { x1: 0, x2: CURVE.width, y1: CURVE.height - 1, y2: CURVE.height - 1, class: "base" }, plot);
     make("polyline", { class: "curve", points: values.map((v, i) => `${x(i)},${y(v)}`).join(" ") }, plot);
     const now = make("circle", { r: 5, class: "now" }, plot);
@@ -83,13 +87,13 @@
       clearInterval(timer);
       timer = null;
       button.textContent = "\u25B6";
-      button.setAttribute("aria-label", "Play");
+      button.setAttribute("aria-label", words.play);
     };
     button?.addEventListener("click", () => {
       if (timer) return stop();
       if (input.value === input.max) input.value = 0;
       button.textContent = "\u275A\u275A";
-      button.setAttribute("aria-label", "Pause");
+      button.setAttribute("aria-label", words.pause);
       update();
       timer = setInterval(() => {
         input.stepUp();
@@ -106,14 +110,14 @@
     const input = figure.querySelector("input");
     input.max = Math.max(...data.panels.map((panel) => panel.steps.length)) - 1;
     input.value = input.max;
-    control(figure, (i) => `iteration ${i} of ${input.max}; ${draws.map((draw) => draw(i)).join("; ")}`, 450);
+    control(figure, (i) => `${say("iteration", { i, n: input.max })}; ${draws.map((draw) => draw(i)).join("; ")}`, 450);
   }
 
   for (const figure of document.querySelectorAll(".compare")) {
     const stack = figure.querySelector(".stack");
     control(figure, (at) => {
       stack.style.setProperty("--at", `${at}%`);
-      return `${at} % photo, ${100 - at} % segmented`;
+      return say("compare", { photo: at, segmented: 100 - at });
     });
   }
 
