@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         find_region_tree,
         segment_photo,
         segment_regions,
+        trace_areas,
     )
     from segment.sequence import HiddenMarkov
     from segment.video import Background
@@ -63,6 +64,7 @@ _HOME = {
     "RegionSegmentation": "segment.photo",
     "find_region_tree": "segment.photo",
     "segment_regions": "segment.photo",
+    "trace_areas": "segment.photo",
 }
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "open_samples",
     "segment_photo",
     "segment_regions",
+    "trace_areas",
 ]
 
 

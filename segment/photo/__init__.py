@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from segment.photo.regions.segmentation import RegionSegmentation, segment_regions
     from segment.photo.regions.tree import RegionTree
     from segment.photo.shared import fit_shared
+    from segment.photo.vectors.polygons import Area, trace_areas
 
 _HOME = {
     "Photo": "photo",
@@ -30,10 +31,13 @@ _HOME = {
     "segment_photo": "fit",
     "RegionSegmentation": "regions.segmentation",
     "find_region_tree": "regions.hierarchy",
+    "Area": "vectors.polygons",
+    "trace_areas": "vectors.polygons",
     "segment_regions": "regions.segmentation",
 }
 
 __all__ = [
+    "Area",
     "Photo",
     "PhotoModel",
     "PhotoSegmentation",
@@ -45,6 +49,7 @@ __all__ = [
     "read_photo",
     "segment_photo",
     "segment_regions",
+    "trace_areas",
 ]
 
 

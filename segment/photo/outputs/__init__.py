@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from segment.errors import DataError
@@ -42,12 +42,15 @@ class Output:
         Module for photos that are read by tiles, which have it too then.
     uses : tuple of str
         Fields of `OutputSettings` that it heeds.
+    defaults : dict
+        Its own values of those that are None.
     """
 
     module: str
     methods: tuple[str, ...] = METHODS
     tiled: str | None = None
     uses: tuple[str, ...] = ()
+    defaults: dict[str, Any] = field(default_factory=dict)
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -58,6 +61,13 @@ class Output:
         """Return what writes it: a segmentation of that method, the outputs' common path, the settings."""
         return importlib.import_module(self.tiled if method == TILED and self.tiled else self.module).write
 
+    def settle(self, settings: OutputSettings) -> OutputSettings:
+        """Return settings with its own defaults."""
+        own = {name: value for name, value in self.defaults.items() if getattr(settings, name) is None}
+        return replace(settings, **own) if own else settings
+
+
+_EXACT: dict[str, Any] = {"uses": ("min_area",), "defaults": {"min_area": 1}}
 
 # The sidecar is no entry: it is written last, since it lists all others.
 OUTPUTS = {
@@ -70,6 +80,10 @@ OUTPUTS = {
     "sheet": Output("segment.photo.outputs.sheet"),
     "model": Output("segment.photo.outputs.model", ("colors",), tiled="segment.photo.outputs.model"),
     "measurements": Output("segment.photo.outputs.measurements", uses=("pixel_size", "parquet")),
+    "svg": Output("segment.photo.outputs.svg", uses=("tolerance", "min_area"), defaults={"min_area": 4}),
+    "geojson": Output("segment.photo.outputs.geojson", tiled="segment.photo.outputs.geojson", **_EXACT),
+    "coco": Output("segment.photo.outputs.coco", **_EXACT),
+    "labelme": Output("segment.photo.outputs.labelme", **_EXACT),
     "contours": Output("segment.photo.outputs.contours", ("regions",)),
     "tree": Output("segment.photo.outputs.tree", ("regions",)),
     "levels": Output("segment.photo.outputs.levels", ("regions",)),
@@ -109,8 +123,12 @@ def parse_kinds(text: str, method: str = "colors") -> tuple[str, ...]:
 
 def settings_used(kinds: Iterable[str], settings: OutputSettings) -> dict[str, dict[str, Any]]:
     """Return, by kind of output, the settings that it heeds; without the kinds that heed none."""
-    found = {kind: OUTPUTS[kind].uses for kind in kinds if kind != SIDECAR}
-    return {kind: {name: getattr(settings, name) for name in uses} for kind, uses in found.items() if uses}
+    found = {}
+    for kind in kinds:
+        if kind != SIDECAR and (output := OUTPUTS[kind]).uses:
+            settled = output.settle(settings)
+            found[kind] = {name: getattr(settled, name) for name in output.uses}
+    return found
 
 
 def endings_of(kind: str) -> tuple[str, ...]:

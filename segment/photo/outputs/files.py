@@ -63,8 +63,10 @@ def write_outputs(
     kinds = [kind for kind in kinds if kind != SIDECAR]
     before = set(existing_outputs(stem, kinds))
     try:
-        writers = [OUTPUTS[kind].writer(segmentation.method) for kind in kinds]
-        return [path for write in writers for path in write(segmentation, stem, settings)]
+        paths = []
+        for output in (OUTPUTS[kind] for kind in kinds):
+            paths += output.writer(segmentation.method)(segmentation, stem, output.settle(settings))
+        return paths
     except BaseException:
         # An interrupted run shall be continued: outputs without a sidecar would stand in its way.
         for path in set(existing_outputs(stem, kinds)) - before:

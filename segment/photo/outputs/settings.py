@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from segment.errors import DataError
+
 PAPERS = ("a4", "letter")
 
 
@@ -22,6 +24,11 @@ class OutputSettings:
         Side of a pixel and its unit.
     parquet : bool
         Write the table of a batch as Parquet too.
+
+    Raises
+    ------
+    DataError
+        If the tolerance is below 0 or not finite.
     """
 
     tolerance: float = 0.5
@@ -29,3 +36,7 @@ class OutputSettings:
     paper: str = PAPERS[0]
     pixel_size: tuple[float, str] | None = None
     parquet: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < float("inf"):
+            raise DataError(f"tolerance is {self.tolerance}; allowed are numbers of pixels from 0 on")

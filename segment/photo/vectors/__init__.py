@@ -1,0 +1,1 @@
+"""Label maps as outlines: shared arcs, polygons, curves."""
