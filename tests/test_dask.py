@@ -50,7 +50,8 @@ def test_two_processes_give_the_bits_of_memory(client, tmp_path, plain):
 
 
 @pytest.mark.parametrize("n_workers", [1, 4])
-def test_threads_of_any_number_give_the_same_bits(n_workers, tmp_path, plain, many_stretches):
+def test_threads_of_any_number_give_the_same_bits(n_workers, tmp_path, plain, many_stretches, monkeypatch):
+    monkeypatch.setattr(cluster, "_TASKS_EACH", 5)
     options = {"n_workers": n_workers, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**options) as local, distributed.Client(local) as found:
         source = open_samples(write_npy(tmp_path, X), client=found)

@@ -1,12 +1,14 @@
 """Sums in one fixed tree: the order of additions, few sums at a time, the same bits from any cut."""
 
+from itertools import chain, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segment.data import Samples, reduce_tree
-from segment.data.reduction import map_in_order, reduce_blocks
+from segment.data.reduction import Subtree, joined, map_in_order, reduce_blocks, whole_sum
 
 
 class _Trace:
@@ -77,3 +79,17 @@ def test_the_summary_of_samples_is_that_of_their_formula():
     mean = weight @ X / weight.sum()
     assert np.allclose(samples.mean, mean, rtol=1e-13)
     assert np.allclose(samples.variance, weight @ (X - mean) ** 2 / weight.sum(), rtol=1e-10)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 100), st.sets(st.integers(1, 99)))
+def test_runs_of_any_length_are_joined_elsewhere(n, cuts):
+    edges = [0, *sorted(cut for cut in cuts if cut < n), n]
+    runs = [joined(Subtree(i, 1, _Trace(f"{i} ")) for i in range(a, b)) for a, b in pairwise(edges)]
+    assert all(
+        len(run) <= 2 * (b - a).bit_length() for run, (a, b) in zip(runs, pairwise(edges), strict=True)
+    )
+    middle = len(runs) // 2
+    halves = [joined(chain.from_iterable(part)) for part in (runs[:middle], runs[middle:])]
+    expected = reduce_tree(_Trace(f"{i} ") for i in range(n)).text
+    assert whole_sum(joined(chain.from_iterable(halves))).text == expected

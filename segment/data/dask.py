@@ -1,9 +1,10 @@
 """Passes on a Dask cluster: futures, never a graph a step.
 
-Each pass submits one task a group of stretches (a complete subtree of the reduction), adds their results
-eight at a time in the order of `reduce_tree`, and gathers one future. What a pass does travels in the call,
-or, if it is large, through one task of its own: what is scattered dies with its worker, what is submitted is
-computed again.
+Each pass sends a few tasks a thread in one message, each for a run of stretches. What comes back are the sums
+of complete subtrees of the reduction, few and small, so that runs of any length are joined to the bits of
+`reduce_tree`: by the client, after rounds of eight where there are many. What a pass does travels in the
+call, or, if it is large, through one task of its own: what is scattered dies with its worker, what is
+submitted is computed again.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
-from segment.data.reduction import reduce_tree
+from segment.data.reduction import Subtree, joined, whole_sum
 from segment.data.rows import Rows, check_numbers, matrix_shape
 from segment.data.source import Block
 from segment.data.stored import Reader, Span, units
@@ -29,11 +31,11 @@ from segment.data.tables import needed
 from segment.errors import DataError
 from segment.parallel import ONE_THREAD, resolve_n_jobs, single_threaded_blas
 
-# Tasks a thread of the cluster: enough for the threads to end at about the same time.
-_TASKS_EACH = 4
+# Tasks a thread of the cluster: each costs a millisecond of the scheduler, and the slowest thread decides.
+_TASKS_EACH = 2
 # Tasks a thread of the cluster that are ahead of what is taken, where results may be large.
 _AHEAD_EACH = 2
-# Results that one task adds.
+# Results that one task joins, and that the client does.
 _ADDENDS = 8
 # Bytes of what a pass does, above which it goes through a task of its own.
 _IN_CALL = 65536
@@ -85,14 +87,13 @@ class DaskEngine:
         self, reader: Reader, function: Callable[[Block], Any], spans: Sequence[Span], n_jobs: int | None
     ) -> Any:
         """Return the sum of what a function of read stretches finds."""
-        size = 1
-        while size * max(self._n_threads(), 1) * _TASKS_EACH < len(spans):
-            size *= 2
-        futures = self._submit(_sum_of, reader, function, spans, size)
-        while len(futures) > 1:
+        n = min(len(spans), max(self._n_threads(), 1) * _TASKS_EACH)
+        cuts = [i * len(spans) // n for i in range(n + 1)]
+        futures = self._submit(_sums_of, reader, function, spans, cuts)
+        while len(futures) > _ADDENDS:
             groups = [futures[i : i + _ADDENDS] for i in range(0, len(futures), _ADDENDS)]
-            futures = [self._call(_added, group) if len(group) > 1 else group[0] for group in groups]
-        return self._result(futures[0])
+            futures = [self._call(_joined_again, group) for group in groups]
+        return whole_sum(joined(chain.from_iterable(self._results(futures))))
 
     def map(
         self, reader: Reader, function: Callable[[Block], Any], spans: Sequence[Span], n_jobs: int | None
@@ -100,7 +101,8 @@ class DaskEngine:
         """Yield what a function of read stretches finds, in order; a few tasks are ahead of what is taken."""
         ahead = max(self._n_threads(), 1) * _TASKS_EACH
         for first in range(0, len(spans), ahead):
-            for future in self._submit(_list_of, reader, function, spans[first : first + ahead], 1):
+            cuts = list(range(first, min(first + ahead, len(spans)) + 1))
+            for future in self._submit(_list_of, reader, function, spans, cuts):
                 yield from self._result(future)
 
     def walk(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
@@ -116,20 +118,22 @@ class DaskEngine:
             yield self._result(pending.popleft())
 
     def _submit(
-        self, work: Any, reader: Reader, function: Any, spans: Sequence[Span], size: int
+        self, work: Any, reader: Reader, function: Any, spans: Sequence[Span], cuts: Sequence[int]
     ) -> list[Any]:
+        """Return a future for each run of stretches, cut at `cuts`."""
         data = pickled(function)
         sent = self._call(_same, data) if len(data) > _IN_CALL else data
-        groups = [list(spans[i : i + size]) for i in range(0, len(spans), size)]
-        if (kept := self._keep(reader, spans)) is None:
+        kept = self._keep(reader, spans[cuts[0] : cuts[-1]])
+        if kept is None:
             # Mapped files are read by the task, and stay in the cache of the system.
             light = pickled(reader.without_weights())
-            return [
-                self._call(work, sent, light, [(span, _weights(reader, span)) for span in group])
-                for group in groups
-            ]
-        parts = [[[kept[unit] for unit in units(reader, span)] for span in group] for group in groups]
-        return [self._call(work, sent, None, part) for part in parts]
+            parts: list[Any] = [(span, _weights(reader, span)) for span in spans[cuts[0] : cuts[-1]]]
+        else:
+            light = None
+            parts = [[kept[unit] for unit in units(reader, span)] for span in spans[cuts[0] : cuts[-1]]]
+        runs = [parts[a - cuts[0] : b - cuts[0]] for a, b in pairwise(cuts)]
+        n = len(runs)
+        return list(self.client.map(work, [sent] * n, [light] * n, runs, cuts[:-1], pure=False))
 
     def _keep(self, reader: Reader, spans: Sequence[Span]) -> dict[Span, Any] | None:
         """Return the stretches as futures that stay on the workers, where reading is dear and they fit."""
@@ -173,11 +177,16 @@ class DaskEngine:
 
     def _result(self, future: Any) -> Any:
         """Return the result of a future; give up when no worker is left to compute it."""
+        return self._results([future])[0]
+
+    def _results(self, futures: list[Any]) -> list[Any]:
+        """Return the results of futures, gathered at once."""
         distributed = needed("distributed", "a cluster")
         alone_since = None
         while True:
             try:
-                return future.result(timeout=POLL)
+                distributed.wait(futures, timeout=POLL)
+                return list(self.client.gather(futures))
             except distributed.TimeoutError:
                 if self.client.nthreads():
                     alone_since = None
@@ -191,7 +200,7 @@ class DaskEngine:
                     f"workers died again and again on the same blocks ({error}); give them more memory, or "
                     "resume from the checkpoint with more of them"
                 ) from None
-            except distributed.client.FutureCancelledError as error:
+            except distributed.CancelledError as error:
                 raise DataError(f"the cluster has gone ({error}); resume from the checkpoint") from None
 
 
@@ -250,16 +259,20 @@ def _joined(parts: Sequence[Block]) -> Block:
     return Block(X, weights, parts[0].start)
 
 
-def _sum_of(data: bytes, light: bytes | None, parts: Sequence[Any]) -> Any:
-    function = _unpickled(data)
-    with single_threaded_blas():
-        return reduce_tree(function(stretch) for stretch in _stretches(light, parts))
+def _sums_of(data: bytes, light: bytes | None, parts: Sequence[Any], first: int) -> list[Subtree]:
+    return joined(Subtree(number, 1, total) for number, total in _found(data, light, parts, first))
 
 
-def _list_of(data: bytes, light: bytes | None, parts: Sequence[Any]) -> list[Any]:
+def _list_of(data: bytes, light: bytes | None, parts: Sequence[Any], first: int) -> list[Any]:
+    return [result for _, result in _found(data, light, parts, first)]
+
+
+def _found(data: bytes, light: bytes | None, parts: Sequence[Any], first: int) -> Iterator[tuple[int, Any]]:
+    """Yield numbers of stretches, from `first` on, and what a function finds in them."""
     function = _unpickled(data)
     with single_threaded_blas():
-        return [function(stretch) for stretch in _stretches(light, parts)]
+        for number, stretch in enumerate(_stretches(light, parts), first):
+            yield number, function(stretch)
 
 
 def _applied(data: bytes, item: Any) -> Any:
@@ -268,9 +281,9 @@ def _applied(data: bytes, item: Any) -> Any:
         return function(item)
 
 
-def _added(results: Sequence[Any]) -> Any:
+def _joined_again(runs: Sequence[list[Subtree]]) -> list[Subtree]:
     # Additions may be made in place, and a result may be needed again.
-    return reduce_tree(copy.deepcopy(result) for result in results)
+    return joined(copy.deepcopy(subtree) for run in runs for subtree in run)
 
 
 def _same(value: Any) -> Any:

@@ -6,7 +6,7 @@ import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from segment.parallel import resolve_n_jobs, single_threaded_blas
 
@@ -36,17 +36,44 @@ def reduce_tree(statistics: Iterable[S]) -> S:
     -------
     statistic
     """
-    # Complete subtrees, largest first, as in a binary counter.
-    subtrees: list[tuple[int, Any]] = []
-    for statistic in statistics:
-        size, total = 1, statistic
-        while subtrees and subtrees[-1][0] == size:
-            total = operator.iadd(subtrees.pop()[1], total)
-            size *= 2
-        subtrees.append((size, total))
-    total = subtrees.pop()[1]
+    return whole_sum(joined(Subtree(i, 1, statistic) for i, statistic in enumerate(statistics)))
+
+
+class Subtree(NamedTuple):
+    """The sum of a run of statistics that begins at a multiple of its length, a power of two.
+
+    Attributes
+    ----------
+    start, size : int
+        Number of the first statistic, and of statistics.
+    total : statistic
+    """
+
+    start: int
+    size: int
+    total: Any
+
+
+def joined(subtrees: Iterable[Subtree]) -> list[Subtree]:
+    """Add neighbors that are the halves of a larger subtree, as soon as they are there.
+
+    Any run of statistics comes down to twice as many subtrees as the logarithm of their number, at most;
+    runs that follow each other can be joined elsewhere. Totals may be added in place.
+    """
+    found: list[Subtree] = []
+    for start, size, total in subtrees:
+        while found and found[-1].size == size and found[-1].start % (2 * size) == 0:
+            start, _, left = found.pop()
+            total, size = operator.iadd(left, total), 2 * size
+        found.append(Subtree(start, size, total))
+    return found
+
+
+def whole_sum(subtrees: list[Subtree]) -> Any:
+    """Return the sum of all statistics from what `joined` has made of them."""
+    total = subtrees.pop().total
     while subtrees:
-        total = operator.iadd(subtrees.pop()[1], total)
+        total = operator.iadd(subtrees.pop().total, total)
     return total
 
 
