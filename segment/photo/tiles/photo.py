@@ -18,6 +18,7 @@ from segment.photo.batch import content_hash
 from segment.photo.photo import Photo, to_uint8
 from segment.photo.shapes.read import holds_shapes
 from segment.photo.tiles.grid import BadTile, Grid, Layout, MissingTile, open_grid
+from segment.photo.tiles.reference import reopened
 from segment.photo.where import Mask, Where, check_range, product
 
 EVERYWHERE = Where()
@@ -107,12 +108,10 @@ class TiledPhoto:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a reference: whoever takes it opens the file, which must be the same."""
-        from segment.photo.tiles.reference import reopened
-
         where = self.selection.where
         if where.mask is not None:
             where = replace(where, mask=os.path.abspath(where.mask))
-        found = os.path.abspath(self.source), replace(self.selection, where=where), self.stamps
+        found = TiledPhoto, os.path.abspath(self.source), replace(self.selection, where=where), self.stamps
         return reopened, found, {"_range": self._range, "strips": self.strips}
 
     @property

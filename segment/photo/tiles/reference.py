@@ -5,19 +5,19 @@ from __future__ import annotations
 import platform
 import warnings
 from functools import lru_cache
+from typing import Any
 
 from segment.errors import ImageError
-from segment.photo.tiles.photo import Selection, TiledPhoto
 
 
 @lru_cache(maxsize=2)
-def reopened(source: str, selection: Selection, stamps: tuple[tuple[int, int], ...]) -> TiledPhoto:
+def reopened(photo_class: Any, source: str, selection: Any, stamps: tuple[tuple[int, int], ...]) -> Any:
     """Open a photo again in another process: once for all that is done with it there."""
     with warnings.catch_warnings():
         # What is to be warned of, the process that opened it first has said.
         warnings.simplefilter("ignore")
         try:
-            photo = TiledPhoto(source, selection)
+            photo = photo_class(source, selection)
         except ImageError as error:
             raise ImageError(
                 f"{error}; {_this_worker()} must see the file under this path, as this program does"
