@@ -25,6 +25,7 @@ from segment.cli.common import (
     shared_options,
     spelled_option,
 )
+from segment.cli.photo_hints import by_hints, hints_option
 from segment.cli.photo_outputs import check_settings, output_settings, settings_from
 from segment.cli.photo_palette import (
     PALETTE_OPTIONS,
@@ -52,7 +53,7 @@ SPACES = ("lab", "luv", "oklab", "rgb", "linear")
 SMOOTHINGS = ("none", "light", "strong")
 DETAILS = ("low", "medium", "high")
 FITTING = ("n_components", "covariance_type", "color_space", "n_init")
-COLOR_OPTIONS = (*FITTING, *PALETTE_OPTIONS, "smooth", "model_path")
+COLOR_OPTIONS = (*FITTING, *PALETTE_OPTIONS, "smooth", "model_path", "hints")
 REGION_OPTIONS = ("n_regions", "scale", "detail", "edits")
 
 
@@ -163,6 +164,7 @@ def _output_help() -> str:
     is_flag=True,
     help="Read photos of more than 200 megapixels also from files without tiles (JPEG, PNG) and for regions.",
 )
+@hints_option
 @where_options
 @tile_options
 @output_settings
@@ -275,7 +277,9 @@ def _plan(
 def _by_colors(
     ctx: click.Context, options: dict[str, Any], step: Callable[[str], None]
 ) -> tuple[Callable[[Any], Segmentation], dict[str, Any]]:
-    """Cluster colors: fit a mixture, or apply a model."""
+    """Cluster colors: fit a mixture, apply a model, or follow hints."""
+    if options["hints"] is not None:
+        return by_hints(ctx, options, step)
     shared = {"smooth": options["smooth"], "n_jobs": options["jobs"], "step": step}
     if options["model_path"] is None:
         fitting = {name: options[name] for name in FITTING}

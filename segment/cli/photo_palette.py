@@ -67,7 +67,7 @@ def files_read(options: dict[str, Any]) -> list[Path]:
     """Return the files besides photos that are read: no output may replace them."""
     return [
         Path(options[name])
-        for name in ("model_path", "mask", "palette", "reference", "edits")
+        for name in ("model_path", "mask", "palette", "reference", "edits", "hints")
         if options[name]
     ]
 

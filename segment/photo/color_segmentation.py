@@ -77,7 +77,7 @@ class PhotoSegmentation(Segmentation):
         They are those of the color alone, before smoothing.
         """
         pixels = self.photo.pixels.reshape(-1, self.photo.pixels.shape[2])
-        out = np.empty((len(pixels), self.n_labels), dtype=np.float32)
+        out = np.empty((len(pixels), self.parameters.n_components), dtype=np.float32)
         for start, stop in block_ranges(len(pixels), _BLOCK):
             rows = to_features(pixels[start:stop], self.model.color_space, n_jobs=n_jobs)
             out[start:stop] = responsibilities(rows, self.parameters, n_jobs=n_jobs)

@@ -293,6 +293,10 @@ def apply_model(
     photo = as_photo(image)
     smoothing_of(smooth)
     check_kind(model, photo.source, photo.pixels.shape[2], photo.is_color)
+    if model.classes is not None:
+        from segment.photo.hints.segmentation import apply_classes
+
+        return apply_classes(photo, model, n_jobs=n_jobs, step=step)
     watch = Stopwatch(step)
     with watch.step("count"):
         distinct = distinct_colors(photo)

@@ -211,18 +211,19 @@ class Grid:
         maps = responsibilities(features, model.parameters, n_jobs=n_jobs)
         maps[~counts.ravel()] = 0.0
         radius = smoothing.radius * np.sqrt(self.shape[0] * self.shape[1] / STATED_PIXELS) / self.step
-        coefficients = guided_coefficients(
-            display,
-            maps.reshape(*pixels.shape[:2], -1),
-            max(1, round(radius)),
-            smoothing.eps,
-            n_jobs=n_jobs,
-        )
+        maps = maps.reshape(*pixels.shape[:2], -1)
+        return self.filter_maps(display, maps, max(1, round(radius)), smoothing.eps, n_jobs=n_jobs)
+
+    def filter_maps(
+        self, display: np.ndarray, maps: np.ndarray, radius: int, eps: float, *, n_jobs: int | None = None
+    ) -> GridFilter:
+        """Find the coefficients for maps (m, n, K) at the points; as `guided_coefficients`."""
+        coefficients = guided_coefficients(display, maps, radius, eps, n_jobs=n_jobs)
         places = [
             grid_places(size, self.step, self.offset, points)
-            for size, points in zip(self.shape, pixels.shape[:2], strict=True)
+            for size, points in zip(self.shape, maps.shape[:2], strict=True)
         ]
-        return GridFilter(coefficients, maps.shape[1], places[0], places[1])
+        return GridFilter(coefficients, maps.shape[2], places[0], places[1])
 
 
 class GridFilter(NamedTuple):

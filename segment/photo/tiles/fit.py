@@ -12,7 +12,7 @@ import numpy as np
 
 from segment.data.samples import Samples
 from segment.data.subsample import subsample
-from segment.errors import ImageError, SegmentWarning
+from segment.errors import ImageError, ModelError, SegmentWarning
 from segment.memory import available_memory
 from segment.mixture.expectation import log_likelihood
 from segment.mixture.families.gaussian.parameters import Parameters
@@ -175,6 +175,11 @@ def _default_smoothing(photo: TiledPhoto) -> str:
 def _space(photo: TiledPhoto, model: PhotoModel | None, asked: str) -> str:
     if model is not None:
         check_kind(model, photo.source, photo.n_bands, photo.is_color)
+        if model.classes is not None:
+            raise ModelError(
+                f"{photo.source}: is read by tiles, which no model of classes by hints is applied to; give a "
+                "smaller photo, or a level of it as a file"
+            )
         return model.color_space
     return color_space_of(asked).name if photo.is_color else BANDS
 
