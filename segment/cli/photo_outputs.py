@@ -54,14 +54,14 @@ _DECORATORS = (
         type=click.IntRange(min=1),
         metavar="PIXELS",
         help="Smaller areas join the neighbor of the most similar color before outlines are traced.  "
-        "[default: 4 in svg, 1 in geojson, coco and labelme]",
+        "[default: 4 in svg, 1 in geojson, coco and labelme, 6 square millimeters of the page in paint]",
     ),
     click.option(
         "--paper",
         type=click.Choice(PAPERS, case_sensitive=False),
         default=OutputSettings.paper,
         show_default=True,
-        help="Size of pages.",
+        help="Size of the page to paint.",
     ),
     click.option(
         "--pixel-size",

@@ -84,6 +84,7 @@ OUTPUTS = {
     "geojson": Output("segment.photo.outputs.geojson", tiled="segment.photo.outputs.geojson", **_EXACT),
     "coco": Output("segment.photo.outputs.coco", **_EXACT),
     "labelme": Output("segment.photo.outputs.labelme", **_EXACT),
+    "paint": Output("segment.photo.outputs.paint", uses=("tolerance", "min_area", "paper")),
     "contours": Output("segment.photo.outputs.contours", ("regions",)),
     "tree": Output("segment.photo.outputs.tree", ("regions",)),
     "levels": Output("segment.photo.outputs.levels", ("regions",)),
