@@ -9,12 +9,13 @@ from photos import FLAG, noisy
 import segment
 from segment.errors import DataError, ImageError, ModelError
 from segment.memory import available_memory
-from segment.mixture import Parameters, Samples, assign, fit_mixture
+from segment.mixture import Parameters, Samples, assign, fit_mixture, icl
+from segment.mixture.expectation import score_samples
 from segment.photo import Photo, PhotoModel, apply_model, read_photo, segment_photo
 from segment.photo import distinct as distinct_module
 from segment.photo.colors import to_features
 from segment.photo.distinct import distinct_colors
-from segment.photo.selection import coarse_histogram, splits
+from segment.photo.selection import CELL, Selection, _judged, coarse_histogram, select_n_components, splits
 
 IMAGE, STRIPES = noisy()
 # From dark to light: blue, red, white.
@@ -42,8 +43,8 @@ def test_stripes_are_found_and_ordered_from_dark_to_light(covariance_type, color
 def test_the_number_of_components_is_chosen_and_the_curve_kept():
     found = segment_photo(IMAGE, smooth="none")
     assert found.parameters.n_components == 3
-    assert list(found.selection) == list(range(1, 13))
-    assert min(found.selection, key=found.selection.get) == 3
+    assert list(found.curve) == list(range(1, 13))
+    assert found.selection.best == 3
 
 
 @pytest.fixture
@@ -301,3 +302,39 @@ def test_more_components_than_memory_allows_are_refused_with_the_figure(monkeypa
 
 def test_the_memory_there_is_is_known_on_linux():
     assert available_memory() is None or 10**7 < available_memory() < 10**14
+
+
+def test_the_choice_is_the_fewest_with_nearly_all_of_the_gain():
+    errors = dict.fromkeys(range(1, 5), 7.0)
+    flat = Selection({1: 1100.0, 2: 160.0, 3: 140.0, 4: 100.0}, errors | {4: 0.0})
+    assert (flat.best, flat.n_components) == (4, 3)
+    assert str(flat) == (
+        "3 components, the fewest with 95% of the best ICL's gain; the runner-up is 4, its ICL 40 lower "
+        "(standard error 7)"
+    )
+    steep = Selection({1: 1100.0, 2: 160.0, 3: 100.0}, errors)
+    assert steep.n_components == 3
+    assert "the smallest ICL; the runner-up is 2, its ICL 60 higher (standard error 7)" in str(steep)
+    assert Selection({1: 5.0, 2: 9.0}, errors).n_components == 1
+    assert str(Selection({1: 5.0}, {1: 0.0})) == "1 component: there are no more colors"
+
+
+def test_icl_and_its_errors_are_those_of_the_samples():
+    samples = Samples.of(to_features(IMAGE.reshape(-1, 3), "lab"))
+    found = select_n_components(samples, relative_reg=3e-3)
+    histogram = coarse_histogram(samples)
+    single = fit_mixture(histogram, 1, relative_reg=3e-3 + CELL**2 / 12).parameters
+    assert found.icl[1] == pytest.approx(icl(histogram, single), rel=1e-6)
+    assert found.errors[found.best] == 0
+    # The bootstrap of the samples, whose weights are counts of independent ones.
+    rng = np.random.default_rng(0)
+    densities = score_samples(histogram.X, single)
+    draws = rng.poisson(histogram.sample_weight, (2000, histogram.n_samples))
+    terms = -2 * densities
+    spread = (draws @ (terms - np.average(terms, weights=histogram.sample_weight))).std()
+    judged = _judged({1: terms, 2: np.zeros(len(terms))}, {1: 1e9, 2: 0.0}, histogram.sample_weight)
+    assert judged.errors[1] == pytest.approx(spread, rel=0.06)
+
+
+def test_the_photo_whose_curve_is_flat_gets_few_colors():
+    assert segment_photo(read_photo("skimage:astronaut"), smooth="none").parameters.n_components == 5

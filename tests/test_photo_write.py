@@ -137,12 +137,12 @@ def test_boundaries_lie_between_labels_and_grow_with_the_photo():
     assert (overlay[1500] == (255, 221, 0)).all(axis=1).sum() == 4
 
 
-@pytest.mark.parametrize("selection", [None, {1: 5.0, 2: 3.0, 3: 4.0}])
+@pytest.mark.parametrize("selection", [None, {1: 5.0, 2: 4.0, 3: 3.0}])
 def test_the_sheet_shows_photo_result_palette_and_curve(opaque, selection, tmp_path):
     figure = draw_sheet(opaque, selection, "flag")
     titles = [axes.get_title() for part in figure.subfigs for axes in part.axes]
     assert titles[:4] == ["photo", "mean colors", "boundaries", "palette"]
-    assert titles[4:] == (["number of components: 2 has the smallest ICL"] if selection else [])
+    assert titles[4:] == (["number of components: 3 has the smallest ICL"] if selection else [])
     (path,) = written(opaque, tmp_path, "sheet")
     assert Image.open(path).width > 1000
 

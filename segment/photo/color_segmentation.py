@@ -15,6 +15,7 @@ from segment.photo.colors import to_features
 from segment.photo.distinct import distinct_colors
 from segment.photo.model import PhotoModel
 from segment.photo.segmentation import Segmentation
+from segment.photo.selection import Selection
 
 _BLOCK = 1 << 20
 
@@ -40,8 +41,8 @@ class PhotoSegmentation(Segmentation):
     smooth : str
     result : EMResult or None
         None where a fitted model was applied.
-    selection : dict of int to float, or None
-        ICL for each number of components tried; the smallest won.
+    selection : Selection or None
+        ICL for each number of components tried, where that was chosen.
     """
 
     method: ClassVar[str] = "colors"
@@ -51,7 +52,7 @@ class PhotoSegmentation(Segmentation):
     log_likelihood: float
     smooth: str
     result: EMResult[Parameters] | None = None
-    selection: dict[int, float] | None = None
+    selection: Selection | None = None
 
     @property
     def parameters(self) -> Parameters:
@@ -93,22 +94,24 @@ class PhotoSegmentation(Segmentation):
     @property
     def curve(self) -> dict[int, float] | None:
         """ICL by number of components, where it chose them."""
-        return self.selection
+        return None if self.selection is None else self.selection.icl
 
     def found(self) -> str:
         """Say how many components were found."""
         if self.model.palette is not None:
             return f"{self.n_labels} color{'s' if self.n_labels > 1 else ''} of the palette"
         n = int(np.count_nonzero(self.parameters.weights))
-        chosen = " (smallest ICL)" if self.selection else ""
+        chosen = " (by ICL)" if self.selection else ""
         if self.selection and n == 1:
-            chosen = " (smallest ICL; -k asks for more)"
+            chosen = " (by ICL; -k asks for more)"
         return f"{n} component{'s' if n > 1 else ''}{chosen}"
 
     def how(self) -> str:
         """Say what EM did."""
         steps = "a model applied" if self.result is None else f"{self.result.n_iter} iterations"
-        return f"{self.n_distinct_colors} distinct colors, {steps}, log-likelihood {self.log_likelihood:.6g}"
+        chosen = "" if self.selection is None else f"; {self.selection}"
+        reached = f"log-likelihood {self.log_likelihood:.6g}"
+        return f"{self.n_distinct_colors} distinct colors, {steps}, {reached}{chosen}"
 
     def facts(self) -> dict[str, Any]:
         """Return what the sidecar says of mixtures of colors alone."""
@@ -117,7 +120,8 @@ class PhotoSegmentation(Segmentation):
             "method": self.method,
             "n_distinct_colors": self.n_distinct_colors,
             "n_components": parameters.n_components,
-            "selection": self.selection,
+            "selection": self.curve,
+            "selection_errors": None if self.selection is None else self.selection.errors,
             "covariance_type": parameters.covariance_type,
             "color_space": self.model.color_space,
             "smooth": self.smooth,

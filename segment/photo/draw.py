@@ -166,7 +166,10 @@ def draw_sheet(segmentation: Segmentation, selection: dict[int, float] | None = 
     parts = bottom.subplots(1, 2 if curve else 1, width_ratios=[1.6, 1] if curve else None, squeeze=False)
     _draw_shares(parts[0, 0], segmentation)
     if curve:
-        _draw_curve(parts[0, 1], curve)
+        chosen = (
+            segmentation.n_labels if segmentation.n_labels in curve else min(curve, key=curve.__getitem__)
+        )
+        _draw_curve(parts[0, 1], curve, chosen)
     return figure
 
 
@@ -194,15 +197,18 @@ def _draw_shares(axes: Any, segmentation: Segmentation) -> None:
     axes.margins(y=0.14)
 
 
-def _draw_curve(axes: Any, selection: dict[int, float]) -> None:
+def _draw_curve(axes: Any, selection: dict[int, float], chosen: int) -> None:
     """Draw ICL against the number of components, with the choice marked."""
     counts, values = list(selection), list(selection.values())
-    best = int(np.argmin(values))
+    best = counts[int(np.argmin(values))]
     axes.plot(counts, values, "-o", color=COLORS[0], markersize=4, linewidth=1.4)
     ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": COLORS[1], "markeredgewidth": 1.8}
-    axes.plot(counts[best], values[best], "o", **ring)
+    axes.plot(chosen, selection[chosen], "o", **ring)
     axes.set_xticks(counts)
-    title = say("number of components: {n} has the smallest ICL", n=counts[best])
+    if chosen == best:
+        title = say("number of components: {n} has the smallest ICL", n=chosen)
+    else:
+        title = say("number of components: {n} gains nearly what {best} does", n=chosen, best=best)
     unit = say("ICL (photo counted\nas {n} samples)", n=_thousands(SAMPLE_SIZE))
     quiet_axes(axes, title, "components", unit)
 

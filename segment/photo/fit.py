@@ -26,7 +26,7 @@ from segment.photo.model import PhotoModel
 from segment.photo.palette_fit import fit_palette, like_reference
 from segment.photo.photo import Photo, to_uint8
 from segment.photo.segmentation import palette_of
-from segment.photo.selection import select_n_components
+from segment.photo.selection import Selection, select_n_components
 from segment.photo.smooth import smooth_labels, smoothing_of
 from segment.stopwatch import Stopwatch
 
@@ -66,7 +66,8 @@ def segment_photo(
         Gray, sRGB, sRGB with alpha (a weight), or any other number of bands, which are clustered as they are;
         uint8, uint16, or float (colors in [0, 1]).
     n_components : int or "auto"
-        Number of color clusters; "auto" takes the smallest ICL of 1 .. 12.
+        Number of color clusters; "auto" takes the fewest of 1 .. 12 that gain nearly
+        what the one of the smallest ICL does.
     covariance_type : {"full", "diag", "tied", "spherical"}
     color_space : {"lab", "luv", "oklab", "rgb", "linear"}
     smooth : {"none", "light", "strong"}, or a radius like "3px"
@@ -142,7 +143,7 @@ class Fitted(NamedTuple):
 
     model: PhotoModel
     result: EMResult[Parameters] | None
-    selection: dict[int, float] | None
+    selection: Selection | None
     log_likelihood: float
 
     def fields(self) -> dict[str, Any]:
@@ -197,7 +198,7 @@ def fit_colors(
     n_jobs: int | None = None,
     check: Callable[[int], None] = lambda n_components: None,
     more_starts: Callable[[int], list[Parameters]] = lambda n_components: [],
-) -> tuple[EMResult[Parameters], dict[int, float] | None]:
+) -> tuple[EMResult[Parameters], Selection | None]:
     """Fit a mixture to colors, its components ordered from dark to light.
 
     Parameters
@@ -221,13 +222,13 @@ def fit_colors(
     Returns
     -------
     result : EMResult
-    selection : dict of int to float, or None
+    selection : Selection or None
         ICL by number of components, where that was chosen.
     """
     selection = None
     family = Gaussian.of(samples, covariance_type, relative_reg=relative_reg)
     if n_components == AUTO:
-        n_components, selection = select_n_components(
+        selection = select_n_components(
             samples if choosing is None else choosing,
             covariance_type=covariance_type,
             relative_reg=relative_reg,
@@ -235,6 +236,7 @@ def fit_colors(
             random_state=random_state,
             n_jobs=n_jobs,
         )
+        n_components = selection.n_components
     n_components = checked_count(n_components, samples.n_samples)
     check(n_components)
     starts = starting_points(

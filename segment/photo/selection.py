@@ -1,21 +1,23 @@
-"""How many color clusters? The smallest ICL over 1 .. 12, on a coarse histogram of the colors.
+"""How many color clusters? The fewest that gain nearly the best ICL over 1 .. 12, on a coarse histogram.
 
 docs/decisions/number-of-colors.md has what else was tried.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from segment.data.samples import Samples
 from segment.data.subsample import subsample
 from segment.em.result import EMResult
+from segment.mixture.expectation import log_densities
 from segment.mixture.families.gaussian.family import Gaussian
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.model import run
 from segment.mixture.race import Heat, leaders, race
 from segment.mixture.seeding import starting_points
-from segment.mixture.selection import icl
 
 MAX_COMPONENTS = 12
 
@@ -33,6 +35,53 @@ MOST_CELLS = 16384
 FEW, SHORT_RUNS = 4, 8
 SPLIT_STEPS, FINALISTS, TOL = 5, 2, 1e-4
 
+# Share of the best number's gain in ICL over a single component that fewer components may lack.
+LACKING = 0.05
+
+
+@dataclass(frozen=True)
+class Selection:
+    """ICL of every number of components tried, and how far sampling alone may have moved it.
+
+    Attributes
+    ----------
+    icl : dict of int to float
+    errors : dict of int to float
+        Standard error of the difference from the smallest ICL; 0 for that one.
+    """
+
+    icl: dict[int, float]
+    errors: dict[int, float]
+
+    @property
+    def best(self) -> int:
+        """Number of components with the smallest ICL."""
+        return min(self.icl, key=lambda n: self.icl[n])
+
+    @property
+    def n_components(self) -> int:
+        """The smallest number with nearly all (all but `LACKING`) of the gain that the best has over one."""
+        least = self.icl[self.best]
+        slack = LACKING * (self.icl[1] - least)
+        return min(n for n in self.icl if self.icl[n] - least <= slack)
+
+    def __str__(self) -> str:
+        n, best = self.n_components, self.best
+        others = sorted((m for m in self.icl if m != n), key=lambda m: self.icl[m])
+        if not others:
+            return f"{_counted(n)}: there are no more colors"
+        other = others[0]
+        gap, error = self.icl[other] - self.icl[n], self.errors[other if n == best else n]
+        why = "the smallest ICL" if n == best else f"the fewest with {1 - LACKING:.0%} of the best ICL's gain"
+        return (
+            f"{_counted(n)}, {why}; the runner-up is {other}, its ICL {abs(gap):.0f} "
+            f"{'higher' if gap >= 0 else 'lower'} (standard error {error:.0f})"
+        )
+
+
+def _counted(n: int) -> str:
+    return f"{n} component{'s' if n > 1 else ''}"
+
 
 def select_n_components(
     samples: Samples,
@@ -42,8 +91,8 @@ def select_n_components(
     n_photos: int = 1,
     random_state: int = 0,
     n_jobs: int | None = None,
-) -> tuple[int, dict[int, float]]:
-    """Choose the number of components by the smallest ICL of 1 .. `MAX_COMPONENTS`.
+) -> Selection:
+    """Choose the number of components by ICL: the fewest that gain nearly what the best number gains.
 
     The first few numbers are fitted by short runs. Each further one starts from the best mixture with
     one component less: every component is split in two, each split gets a few EM steps, and the most
@@ -61,15 +110,20 @@ def select_n_components(
 
     Returns
     -------
-    n_components : int
-    curve : dict of int to float
-        ICL of every number tried, a photo counted as `SAMPLE_SIZE` samples.
+    Selection
+        A photo counted as `SAMPLE_SIZE` samples.
+
+    References
+    ----------
+    .. [1] Vuong (1989), "Likelihood ratio tests for model selection and non-nested hypotheses", Econometrica
+           57(2), 307-333: the standard error of a difference of log-likelihoods.
     """
     histogram = coarse_histogram(samples, random_state, n_photos)
     # The spread within a cell is missing from the histogram: it is given back as blur.
     family = Gaussian.of(histogram, covariance_type, relative_reg=relative_reg + CELL**2 / 12)
     best: EMResult[Parameters] | None = None
-    curve: dict[int, float] = {}
+    terms: dict[int, np.ndarray] = {}
+    penalties: dict[int, float] = {}
     for n_components in range(1, min(MAX_COMPONENTS, histogram.n_samples) + 1):
         if best is None or n_components <= FEW:
             starts = starting_points(
@@ -83,8 +137,34 @@ def select_n_components(
         else:
             starts = splits(best.parameters)
         best = _best_of(histogram, family, starts, n_jobs)
-        curve[n_components] = icl(histogram, best.parameters, n_jobs=n_jobs)
-    return min(curve, key=lambda n: curve[n]), curve
+        terms[n_components] = _terms(histogram.X, best.parameters, n_jobs)
+        penalties[n_components] = best.parameters.n_parameters * np.log(histogram.total_weight)
+    return _judged(terms, penalties, histogram.sample_weight)
+
+
+def _terms(X: np.ndarray, parameters: Parameters, n_jobs: int | None) -> np.ndarray:
+    """Return what each row of weight 1 adds to ICL: -2 log density + 2 entropy of its posterior."""
+    densities = log_densities(X, parameters, n_jobs=n_jobs)
+    scores = np.logaddexp.reduce(densities, axis=1)
+    logarithms = densities - scores[:, None]
+    shares = np.exp(logarithms)
+    entropies = -np.einsum("ik,ik->i", shares, np.where(shares > 0, logarithms, 0.0))
+    return 2.0 * (entropies - scores)
+
+
+def _judged(terms: dict[int, np.ndarray], penalties: dict[int, float], weight: np.ndarray) -> Selection:
+    """Return ICL by number of components, and the standard error of the difference of each from the smallest.
+
+    ICL is a sum over the samples: the variance of the differences of its terms is that of a bootstrap.
+    """
+    icl = {n: float(weight @ each + penalties[n]) for n, each in terms.items()}
+    best = terms[min(icl, key=lambda n: icl[n])]
+    errors = {}
+    for n, each in terms.items():
+        differences = each - best
+        mean = weight @ differences / weight.sum()
+        errors[n] = float(np.sqrt(weight @ np.square(differences - mean)))
+    return Selection(icl, errors)
 
 
 def _best_of(

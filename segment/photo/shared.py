@@ -20,6 +20,7 @@ from segment.photo.colors import color_space_of, to_features
 from segment.photo.fit import fill_unused, fit_model
 from segment.photo.model import PhotoModel
 from segment.photo.photo import Photo, to_uint8
+from segment.photo.selection import Selection
 from segment.photo.tiles.tables import Table, table_for
 
 # Merging and fitting take several times the memory of a table of 16-bit colors.
@@ -44,7 +45,7 @@ class SharedFit:
         Sum over the pixels of all photos, in nats.
     result : EMResult or None
         None where nothing was fitted.
-    selection : dict of int to float, or None
+    selection : Selection or None
         ICL for each number of components tried, where that was chosen.
     """
 
@@ -55,7 +56,7 @@ class SharedFit:
     n_distinct_colors: int
     log_likelihood: float
     result: EMResult[Parameters] | None
-    selection: dict[int, float] | None
+    selection: Selection | None
 
     @property
     def palette(self) -> np.ndarray:

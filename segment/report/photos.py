@@ -59,7 +59,7 @@ def photos_section(settings: Settings) -> Section:
     ImageError
         If not one photo came out.
     """
-    inputs, errors = find_inputs(settings.photos)
+    inputs, errors, _ = find_inputs(settings.photos)
     problems = [str(error) for error in errors]
     blocks: list[Any] = []
     rows, record = [], {}
@@ -101,7 +101,7 @@ def _record(given: Input, segmentation: PhotoSegmentation) -> dict[str, Any]:
         "n_components": segmentation.n_labels,
         "palette": [hex_code(color) for color in segmentation.palette],
         "shares": segmentation.shares,
-        "icl": segmentation.selection,
+        "icl": segmentation.curve,
         "log_likelihood": segmentation.log_likelihood,
     }
 
@@ -185,7 +185,7 @@ def _sheet(name: str, segmentation: PhotoSegmentation, settings: Settings) -> Fi
     """Write the sheet in every format, and embed a smaller one."""
     stem = settings.folder / "figures" / f"photo_{name}"
     with drawing():
-        figure = draw_sheet(segmentation, segmentation.selection, name)
+        figure = draw_sheet(segmentation, segmentation.curve, name)
         paths = save_formats(figure, stem, FORMATS, PRINT_DPI)
     caption = say(
         "{name}: photo, mean colors, boundaries, palette by share of the area, and ICL by "

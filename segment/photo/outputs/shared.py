@@ -87,7 +87,7 @@ def write_shared(
         "n_pixels": shared.n_pixels,
         "n_distinct_colors": shared.n_distinct_colors,
         "n_components": parameters.n_components,
-        "selection": shared.selection,
+        "selection": None if shared.selection is None else shared.selection.icl,
         "covariance_type": parameters.covariance_type,
         "color_space": shared.model.color_space,
         "weights": parameters.weights,
