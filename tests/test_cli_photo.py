@@ -26,7 +26,16 @@ IMAGE, _ = noisy()
 FIELDS = [
     *("input", "sha256", "width", "height", "n_pixels", "reader", "options", "settings", "method"),
     "n_distinct_colors",
-    *("n_components", "selection", "covariance_type", "color_space", "smooth", "weights", "means"),
+    *(
+        "n_components",
+        "selection",
+        "selection_errors",
+        "covariance_type",
+        "color_space",
+        "smooth",
+        "weights",
+        "means",
+    ),
     *("covariances", "log_likelihood", "lower_bound", "n_iter", "converged", "palette", "shares", "warnings"),
     *("seconds", "outputs", "versions"),
 ]
@@ -62,7 +71,7 @@ def test_the_default_outputs_and_the_sidecar(run, photo):
     result = run(photo)
     assert result.exit_code == 0
     assert result.stdout == ""
-    assert "60 x 48, 3 components (smallest ICL)" in result.stderr
+    assert "60 x 48, 3 components (by ICL)" in result.stderr
     suffixes = ("palette.css", "palette.gpl", "palette.json", "palette.png")
     assert names("outputs/photo") == [
         "flag.json",

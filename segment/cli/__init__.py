@@ -12,6 +12,7 @@ from segment._version import __version__
 # fast: a command's module, and all that it imports, is loaded only when that command runs.
 COMMANDS = {
     "photo": ("segment.cli.photo:photo", "Segment color photos by a Gaussian mixture of their colors."),
+    "palette": ("segment.cli.palette:palette", "Print the colors of a photo."),
     "digits": ("segment.cli.digits:digits", "Cluster handwritten digits without seeing a label."),
     "digits-predict": ("segment.cli.digits:predict", "Label new digits with a model that digits has saved."),
     "video": ("segment.cli.video:video", "Tell what stays in a clip and what moves."),

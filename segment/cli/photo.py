@@ -25,6 +25,7 @@ from segment.cli.common import (
     shared_options,
     spelled_option,
 )
+from segment.cli.photo_folders import check_watching, tell_skipped, watch_folders, watch_option
 from segment.cli.photo_hints import by_hints, hints_option
 from segment.cli.photo_outputs import check_settings, output_settings, settings_from
 from segment.cli.photo_palette import (
@@ -36,6 +37,7 @@ from segment.cli.photo_palette import (
     share_colors,
 )
 from segment.cli.photo_run import Plan, announce_compilation, attempted, prepare_tables, run_job
+from segment.cli.photo_target import target_of
 from segment.cli.photo_tiles import SmoothChoice, tile_options, tiled_plan, whole_kinds
 from segment.cli.photo_where import reader_of, where_asked, where_of, where_options
 from segment.errors import SegmentError
@@ -85,7 +87,7 @@ def _output_help() -> str:
     metavar="K|auto",
     default="auto",
     show_default=True,
-    help="Color clusters; auto takes the smallest ICL of 1 .. 12.",
+    help="Color clusters; auto takes the fewest of 1 .. 12 that gain nearly the best ICL.",
 )
 @click.option(
     "--covariance",
@@ -158,6 +160,7 @@ def _output_help() -> str:
     help="Apply a model that --save model wrote, instead of fitting one.",
 )
 @palette_options
+@watch_option
 @click.option("--recursive", is_flag=True, help="Look into folders within folders.")
 @click.option(
     "--allow-large",
@@ -180,9 +183,10 @@ def _output_help() -> str:
 def photo(ctx: click.Context, **options: Any) -> None:
     """Segment color photos by a Gaussian mixture of their colors, or into regions.
 
-    INPUT is a file (JPEG, PNG, WebP, BMP, GIF, TIFF), a folder, a quoted glob, - for standard input, or
-    skimage:NAME for a photo bundled with scikit-image (astronaut, cat, coffee, rocket, ...). Outputs keep the
-    folders below the one that all inputs share. No input is ever replaced.
+    INPUT is a file (JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF; HEIC and camera raw with an extra), a folder, a
+    quoted glob, - for standard input, or skimage:NAME for a photo bundled with scikit-image (astronaut, cat,
+    coffee, rocket, ...). Outputs keep the folders below the one that all inputs share. No input is ever
+    replaced. Of one photo, `-o out.png` writes one output to that file, `-o -` to standard output.
 
     Photos of more than 200 megapixels, zarr and .npy are read by tiles, in little memory, and so is every
     photo with --level, --bands, --nodata, --bad-tiles or --dask, and one that takes more than
@@ -194,7 +198,14 @@ def photo(ctx: click.Context, **options: Any) -> None:
     from segment.photo.warm import load_in_background
 
     method, kinds = _method_and_kinds(ctx, options)
-    inputs, problems = find_inputs(options["inputs"], recursive=options["recursive"])
+    if options["watch"]:
+        check_watching(options)
+    find = partial(
+        find_inputs, options["inputs"], recursive=options["recursive"], may_be_empty=options["watch"]
+    )
+    inputs, problems, skipped = find()
+    target = target_of(ctx, options, method, len(inputs))
+    kinds = kinds if target is None else (target.kind,)
     where = where_of(options)
     also_read = files_read(options)
     read = files_of([*(item.source for item in inputs), *map(str, also_read)])
@@ -208,18 +219,25 @@ def photo(ctx: click.Context, **options: Any) -> None:
         say_error(problem)
     failed = len(problems) + len(conflicts)
     total = failed + len(jobs)
-    if jobs:
+    if not plan.quiet:
+        tell_skipped(skipped, plan.verbose)
+    if jobs or options["watch"]:
         load_in_background()
     if options["shared"] and jobs:
         fitting = {name: options[name] for name in FITTING}
         jobs, plan = share_colors(jobs, plan, reader_of(options, where), options, fitting)
         failed = total - len(jobs)
-    tables = prepare_tables(plan, [job for job in jobs if job.source not in large.sources])
+    whole = [job for job in jobs if job.source not in large.sources]
+    tables = prepare_tables(plan, whole if target is None else [])
+    run = run_job if target is None else target.write
     with cluster_of(options["dask"] if jobs and large.sources else None) as options["client"]:
         for job in progress(jobs, "photos", quiet=plan.quiet or len(jobs) < 2):
-            work = partial(run_job, job, large.plan if job.source in large.sources else plan)
+            work = partial(run, job, large.plan if job.source in large.sources else plan)
             failed += not attempted(job.source, work)
+    is_well = not options["watch"] or watch_folders(find, whole, plan, options)
     tables()
+    if not is_well:
+        sys.exit(EXIT_SOME_FAILED)
     if failed:
         sys.exit(EXIT_FAILED if failed == total else EXIT_SOME_FAILED)
 

@@ -44,7 +44,8 @@ _DECORATORS = (
         type=click.Choice(PALETTE_FITS, case_sensitive=False),
         default="none",
         show_default=True,
-        help="What of the mixture about a given palette is fitted; none: colors go to the nearest one.",
+        help="What is fitted about a given palette: none (colors go to the nearest one), weights, or "
+        "covariances too.",
     ),
     click.option(
         "--reference",

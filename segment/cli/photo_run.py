@@ -35,7 +35,8 @@ class Plan:
     """What to do with every photo: how to segment it, what to write, what to say.
 
     `segment` reads and segments a photo, its steps timed; `options` are those that it depends on, `settings`
-    those of the outputs; `inputs` tells apart the files that are read.
+    those of the outputs; `inputs` tells apart the files that are read; `target` is the file
+    that the only output becomes, where one was named.
     """
 
     segment: Callable[[str, Stopwatch], Segmentation]
@@ -50,6 +51,7 @@ class Plan:
     as_json: bool
     quiet: bool
     verbose: bool
+    target: Path | None = None
 
 
 def attempted(source: str, work: Callable[[], object]) -> bool:
@@ -116,12 +118,14 @@ def _segment(job: Job, plan: Plan, earlier: Sidecar | None) -> None:
     settings = settings_used(plan.kinds, plan.settings)
     if kept and earlier is not None:
         settings = earlier.settings | settings
+    if SIDECAR in plan.kinds:
+        paths.append(sidecar_path(job.stem))
     facts = summarize(
         segmentation,
         options=plan.options,
         settings=settings,
         seconds=watch.seconds,
-        outputs=[*paths, *([sidecar_path(job.stem)] if SIDECAR in plan.kinds else [])],
+        outputs=[plan.target] if plan.target else paths,
         warnings=[str(w.message) for w in caught if not issubclass(w.category, ConvergenceWarning)],
     )
     if SIDECAR in plan.kinds:
@@ -140,7 +144,7 @@ def prepare_tables(plan: Plan, jobs: Sequence[Job]) -> Callable[[], None]:
     OutputError
         If another file has its name, or a library for it is missing.
     """
-    if MEASUREMENTS not in plan.kinds or not jobs:
+    if MEASUREMENTS not in plan.kinds:
         return lambda: None
     from segment.photo.outputs.measurements import check_batch, check_parquet, write_batch
 
@@ -150,6 +154,8 @@ def prepare_tables(plan: Plan, jobs: Sequence[Job]) -> Callable[[], None]:
         check_batch(plan.output)
 
     def write() -> None:
+        if not jobs:
+            return
         paths = write_batch(plan.output, [job.stem for job in jobs], parquet=plan.settings.parquet)
         if not plan.quiet:
             say(f"measurements of the batch: {', '.join(map(str, paths))}")
@@ -185,9 +191,12 @@ def _tell(segmentation: Segmentation, facts: dict[str, Any], plan: Plan) -> None
     """Say in a line what was found, and in detail if asked."""
     colors = _named_colors(segmentation.palette, segmentation.shares)
     palette = f": {told_colors(segmentation.palette, segmentation.shares)}" if "palette" in plan.kinds else ""
+    outputs = facts["outputs"]
+    files = f"{len(outputs)} file{'s' if len(outputs) > 1 else ''}"
+    written = f"{files} in {plan.output}" if plan.target is None else f"written to {plan.target}"
     say(
         f"{facts['input']}: {facts['width']} x {facts['height']}, {segmentation.found()}, "
-        f"{facts['seconds']['total']:.2f} s, {len(facts['outputs'])} files in {plan.output}"
+        f"{facts['seconds']['total']:.2f} s, {written}"
         f"{palette}"
     )
     if not plan.verbose:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from segment.errors import ImageError
 from segment.photo.outputs.sidecar import read_sidecar
@@ -37,8 +38,19 @@ class Input:
         return self.name.replace("/", "-")
 
 
-def find_inputs(texts: Iterable[str], *, recursive: bool = False) -> tuple[list[Input], list[ImageError]]:
-    """Return the photos that some texts mean, and what is wrong with the texts that mean none.
+class Inputs(NamedTuple):
+    """The photos that some texts mean, what is wrong with those that mean none, and what else lies there.
+
+    `skipped` are the files of folders that are no photos by their suffix.
+    """
+
+    photos: list[Input]
+    errors: list[ImageError]
+    skipped: list[str]
+
+
+def find_inputs(texts: Iterable[str], *, recursive: bool = False, may_be_empty: bool = False) -> Inputs:
+    """Return the photos that some texts mean.
 
     Parameters
     ----------
@@ -47,21 +59,26 @@ def find_inputs(texts: Iterable[str], *, recursive: bool = False) -> tuple[list[
         "skimage:cat". What an earlier run wrote into a folder, by its sidecars, is not taken for a photo.
     recursive : bool
         Look into folders within folders.
+    may_be_empty : bool
+        Whether a folder without a photo is no error.
     """
     sources: dict[str, str] = {}
+    skipped: list[str] = []
     roots: list[str] = []
     errors: list[ImageError] = []
     for text in texts:
         try:
-            found = _sources(text, recursive)
+            found, left = _sources(text, recursive, may_be_empty)
         except ImageError as error:
             errors.append(error)
             continue
-        if found and not _is_special(text):
+        skipped += left
+        if (found or may_be_empty) and not _is_special(text):
             roots.append(_root(text))
         for source in found:
             sources.setdefault(source if _is_special(source) else _absolute(source), source)
-    return _named(list(sources.values()), os.path.commonpath(roots) if roots else ""), errors
+    named = _named(list(sources.values()), os.path.commonpath(roots) if roots else "")
+    return Inputs(named, errors, skipped)
 
 
 def _is_special(source: str) -> bool:
@@ -84,22 +101,24 @@ def _root(text: str) -> str:
     return os.path.dirname(path)
 
 
-def _sources(text: str, recursive: bool) -> list[str]:
+def _sources(text: str, recursive: bool, may_be_empty: bool) -> tuple[list[str], list[str]]:
+    """Return the photos that a text means, and the files beside them that are none."""
     if _is_special(text) or is_zarr(Path(text)):
-        return [text]
+        return [text], []
     if os.path.isdir(text):
         paths = Path(text).rglob("*") if recursive else Path(text).iterdir()
-        found = _photos(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
-        if not found:
+        files = _photos(path for path in paths if path.is_file())
+        found = [path for path in files if Path(path).suffix.lower() in SUFFIXES]
+        if not found and not may_be_empty:
             deeper = "" if recursive else "; --recursive looks into the folders within"
             raise ImageError(f"{text}: no photo in this folder ({', '.join(sorted(SUFFIXES))}){deeper}")
-        return found
+        return found, [path for path in files if Path(path).suffix.lower() not in SUFFIXES]
     if not os.path.exists(text) and glob.has_magic(text):
         found = _photos(Path(path) for path in glob.glob(text, recursive=True) if os.path.isfile(path))
         if not found:
             raise ImageError(f"{text}: no file matches")
-        return found
-    return [text]
+        return found, []
+    return [text], []
 
 
 def _photos(paths: Iterable[Path]) -> list[str]:

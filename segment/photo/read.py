@@ -16,11 +16,12 @@ import numpy as np
 
 from segment.errors import ImageError, SegmentWarning
 from segment.output import refuse_special_file
+from segment.photo import formats
 from segment.photo.photo import Photo, as_weights, checked_colors, to_uint8
 from segment.photo.png16 import png16_channels, read_png16, with_key
 from segment.photo.tiff import Tiff, is_tiff, read_tiff
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES = formats.SUFFIXES | {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 BUNDLED = "skimage:"
 STDIN = "-"
 
@@ -43,9 +44,9 @@ def read_photo(source: str | os.PathLike[str], *, allow_large: bool = False) -> 
     Parameters
     ----------
     source : path, "-" (standard input), or "skimage:NAME" (a photo bundled with scikit-image)
-        JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF. EXIF orientation is applied, an embedded ICC
-        profile converted to sRGB, alpha becomes the pixels' weight. A TIFF with other than 1, 3 or 4
-        channels holds bands, not colors.
+        JPEG, PNG, WebP, BMP, GIF (first frame), TIFF, AVIF; HEIC with pillow-heif, camera raw with rawpy.
+        EXIF orientation is applied, an embedded ICC profile converted to sRGB, alpha becomes the pixels'
+        weight. A TIFF with other than 1, 3 or 4 channels holds bands, not colors.
     allow_large : bool
         Read photos of more than `MAX_PIXELS` pixels.
 
@@ -127,11 +128,15 @@ def _decode(
     data: bytes, source: str, check_size: Callable[[int, int], None]
 ) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
     """Return pixels (M, N, D), alpha (M, N) or None, whether the pixels are colors, and what was done."""
+    if formats.is_raw(source):
+        developed, how = formats.read_raw(data, source, check_size)
+        return developed, None, True, how
+    formats.register_format(data, source)
     if is_tiff(data) and (tiff := read_tiff(data, source, check_size)) is not None:
         return _from_tiff(tiff, source)
     with _pillow_errors(source), _open(data) as image:
         check_size(*image.size)
-        reader = {"format": image.format or "unknown"}
+        reader: dict[str, Any] = {"format": image.format or "unknown"}
         profile = image.info.get("icc_profile")
         if png16_channels(data) > 1 and (profile is None or is_srgb(profile)):
             array, has_alpha = read_png16(data, source)
@@ -298,8 +303,8 @@ def _pillow_errors(source: str) -> Iterator[None]:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{source}: not an image, or damaged from its beginning; JPEG, PNG, WebP, BMP, GIF and TIFF "
-            "can be read"
+            f"{source}: not an image, or damaged from its beginning; JPEG, PNG, WebP, BMP, GIF, TIFF, "
+            "AVIF, HEIC and camera raw can be read"
         ) from error
     except Exception as error:
         # Pillow's decoders raise nearly every exception there is on damaged files.

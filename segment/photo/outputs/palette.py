@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,26 +27,35 @@ class HasPalette(Protocol):
         """Share of the area that each label covers, (K,)."""
 
 
+def colors_of(segmentation: HasPalette) -> list[dict[str, Any]]:
+    """Return number, code, sRGB values and share of each color."""
+    pairs = zip(segmentation.palette.tolist(), segmentation.shares.tolist(), strict=True)
+    return [
+        {"label": k, "hex": hex_code(color), "rgb": color, "share": share}
+        for k, (color, share) in enumerate(pairs)
+    ]
+
+
+def css_text(segmentation: HasPalette) -> str:
+    """Return the colors as custom properties of a style sheet."""
+    lines = [
+        f"  --color-{color['label']}: {color['hex']}; /* {color['share']:.1%} */"
+        for color in colors_of(segmentation)
+    ]
+    return "\n".join([":root {", *lines, "}", ""])
+
+
 def write(segmentation: HasPalette, stem: Path, settings: OutputSettings) -> list[Path]:
     """Write the palette in every format."""
-    palette, shares = segmentation.palette, segmentation.shares
     picture, as_json, as_css, as_gimp = paths = [at(stem, ending) for ending in ENDINGS]
-    codes = [hex_code(color) for color in palette]
     with atomic_path(picture) as temporary:
-        draw_palette(palette, shares).save(temporary)
-    colors = [
-        {"label": k, "hex": code, "rgb": color, "share": share}
-        for k, (code, color, share) in enumerate(zip(codes, palette.tolist(), shares.tolist(), strict=True))
-    ]
+        draw_palette(segmentation.palette, segmentation.shares).save(temporary)
+    colors = colors_of(segmentation)
     write_json(as_json, {"name": stem.name, "colors": colors})
+    write_text(as_css, css_text(segmentation))
     lines = [
-        f"  --color-{k}: {code}; /* {share:.1%} */"
-        for k, (code, share) in enumerate(zip(codes, shares, strict=True))
-    ]
-    write_text(as_css, "\n".join([":root {", *lines, "}", ""]))
-    lines = [
-        " ".join(f"{value:3d}" for value in color) + f"\t{code} {share:.1%}"
-        for color, code, share in zip(palette.tolist(), codes, shares, strict=True)
+        " ".join(f"{value:3d}" for value in color["rgb"]) + f"\t{color['hex']} {color['share']:.1%}"
+        for color in colors
     ]
     name = " ".join(stem.name.split())
     write_text(as_gimp, "\n".join(["GIMP Palette", f"Name: {name}", "Columns: 1", "#", *lines, ""]))
