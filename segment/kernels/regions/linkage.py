@@ -39,31 +39,52 @@ def average_linkage(distances, touching, areas, merges, levels):
     """
     n = len(areas)
     nearest, least = np.empty(n, np.int64), np.empty(n)
+    # Those that are left, in order: half the work, and half the rows of a table that no cache holds.
+    left, n_left = np.arange(n), n
     for a in range(n):
-        _find_nearest(distances, touching, a, nearest, least)
+        _find_nearest(distances, touching, a, left, nearest, least)
     for step in range(n - 1):
-        a = int(np.argmin(least))
+        a = _closest(left[:n_left], least)
         b = nearest[a]
         merges[step] = a, b
         levels[step] = least[a]
+        n_left = _remove(left, n_left, b)
         share = areas[a] / (areas[a] + areas[b])
         areas[a] += areas[b]
-        for c in range(n):
+        for i in range(n_left):
+            c = left[i]
             distances[a, c] = distances[c, a] = share * distances[a, c] + (1 - share) * distances[b, c]
             touching[a, c] = touching[c, a] = touching[a, c] or touching[b, c]
-            touching[b, c] = touching[c, b] = False
         touching[a, a] = False
-        least[b] = np.inf
         # Whoever was nearest to a or b touches a now.
-        for c in range(n):
+        for i in range(n_left):
+            c = left[i]
             if c == a or touching[a, c]:
-                _find_nearest(distances, touching, c, nearest, least)
+                _find_nearest(distances, touching, c, left[:n_left], nearest, least)
 
 
 @kernel
-def _find_nearest(distances, touching, a, nearest, least):
+def _closest(left, least):
+    found = left[0]
+    for a in left:
+        if least[a] < least[found]:
+            found = a
+    return found
+
+
+@kernel
+def _remove(left, n_left, gone):
+    kept = 0
+    for i in range(n_left):
+        left[kept] = left[i]
+        kept += left[i] != gone
+    return kept
+
+
+@kernel
+def _find_nearest(distances, touching, a, left, nearest, least):
     least[a] = np.inf
-    for b in range(len(least)):
+    for b in left:
         if touching[a, b] and distances[a, b] < least[a]:
             least[a] = distances[a, b]
             nearest[a] = b

@@ -121,8 +121,10 @@ def agreed(hierarchies: Sequence[Hierarchy]) -> tuple[np.ndarray, np.ndarray]:
     for other in hierarchies:
         heights = np.zeros((len(other.levels) + 1,) * 2)
         fill_heights(other.merges, other.levels, heights)
-        overlap = _overlap(first.leaves, other.leaves)
-        distances += (overlap @ (overlap @ heights).T) / len(hierarchies)
+        if other is not first:
+            overlap = _overlap(first.leaves, other.leaves)
+            heights = overlap @ (overlap @ heights).T
+        distances += heights / len(hierarchies)
     touching = np.zeros((n, n), dtype=bool)
     touching[first.ends[:, 0], first.ends[:, 1]] = touching[first.ends[:, 1], first.ends[:, 0]] = True
     areas = np.bincount(first.leaves.ravel(), minlength=n).astype(np.float64)
