@@ -138,6 +138,37 @@ def test_the_dark_page_is_dark_and_paper_is_white(open_page):
     assert page.locator("nav").is_hidden()
 
 
+@pytest.mark.parametrize("width", [390, 1400])
+def test_a_figure_is_enlarged_by_keyboard_and_closed(open_page, width):
+    page = open_page(viewport={"width": width, "height": 800})
+    button = page.locator("#five_points .enlarge")
+    number = re.match(r"Enlarge: (Figure \d+)\.", button.get_attribute("aria-label"))
+    assert number
+    button.focus()
+    page.keyboard.press("Enter")
+    dialog = page.locator("dialog")
+    assert dialog.get_attribute("aria-label").startswith(number[1])
+    small = page.locator("#five_points .paper img").bounding_box()["width"]
+    large = dialog.locator("img").bounding_box()["width"]
+    assert large > 1.5 * small if width == 390 else large >= small
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert button.evaluate("node => node === document.activeElement")
+    page.locator("#five_points .paper img").click()
+    assert dialog.is_visible()
+    dialog.locator(".close").click()
+    assert not dialog.is_visible()
+
+
+def test_without_scripts_a_replay_shows_its_last_frame(open_page):
+    page = open_page(java_script_enabled=False)
+    assert page.locator("#mouse-replay .panel").count() == 2
+    boxes = [ellipse.bounding_box() for ellipse in page.locator("#mouse-replay ellipse").all()]
+    assert len(boxes) == 3
+    assert all(box["width"] > 10 for box in boxes)
+    assert not page.locator("#mouse-replay .play").is_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(open_page, scheme):
     axe = pytest.importorskip(

@@ -19,7 +19,9 @@ from segment.lab.outcome import Column, Table, at_least, at_most, close
 from segment.lab.trace import never_falls, trace_em
 from segment.mixture import Parameters, Samples
 from segment.mixture.expectation import score_samples
+from segment.mixture.imputation import impute
 from segment.output import json_text
+from segment.report.replays import View, replay_missing
 from segment.style import save_formats
 from segment.words import LANGUAGES
 
@@ -88,6 +90,22 @@ def test_all_that_an_experiment_shows_is_translated(name, language):
     missing = [text for text in said if not has_entry(text, language)]
     missing += [text for text in figures if not has_entry(text, language) and not was_filled(text, language)]
     assert missing == []
+
+
+def test_gaps_are_replayed_from_the_middle_to_where_the_whole_fit_expects_them():
+    found = outcome("missing")
+    assert found.filling.log_likelihoods[-1] == pytest.approx(found.fit.log_likelihoods[-1], abs=1e-3)
+    replay = replay_missing(found)
+    known = found.gappy[~np.isnan(found.gappy).all(axis=1)]
+    moving = np.flatnonzero(np.isnan(known).any(axis=1))
+    assert replay["moving"] == moving.tolist()
+    first, last = (np.array(replay["panels"][0]["steps"][i]["moved"]) for i in (0, -1))
+    points = np.array(replay["points"])
+    assert (last == points[moving]).all()
+    assert (View(found.X).places(impute(known, found.fit.last, n_jobs=1)) == points).mean() > 0.95
+    gone = np.isnan(known[moving])
+    assert np.abs(first - last)[gone].mean() > 50
+    assert (first[~gone] == last[~gone]).all()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

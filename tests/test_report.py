@@ -21,6 +21,7 @@ from segment.report.blocks import Section, embedded_photo
 from segment.report.build import make_section, section_names, typeset, write_report
 from segment.report.replays import View
 from segment.report.settings import Settings
+from segment.report.stills import last_frame
 
 
 class Page(HTMLParser):
@@ -159,6 +160,34 @@ def test_ellipses_are_at_two_standard_deviations():
     assert across == pytest.approx(2 * 2 * view.scale, abs=0.1)
     assert along == pytest.approx(2 * 1 * view.scale, abs=0.1)
     assert angle % 180 == pytest.approx(0.0, abs=0.1)
+
+
+def test_the_last_frame_mixes_colors_and_ends_the_curve():
+    panel = {
+        "title": "EM",
+        "curve": "value",
+        "values": [0, 1, 2],
+        "steps": [
+            {"shares": [[100, 0], [100, 0]], "centers": [[0, 0], [9, 9]], "moved": [[0, 0]]},
+            {"shares": [[100, 0], [50, 50]], "centers": [[1, 2], [3, 4]], "moved": [[5, 6]]},
+        ],
+    }
+    data = {"size": [10, 10], "points": [[1, 1], [5, 6]], "colors": ["#000000", "#ffffff"], "panels": [panel]}
+    (still,) = last_frame(data)
+    assert still.dots == (("#000000", "M1 1h0"), ("#808080", "M5 6h0"))
+    assert still.marks == ((1, 2), (3, 4))
+    assert (still.rings, still.ellipses, still.value) == ("M5 6h0", (), 2)
+    assert still.line == "6.0,88.0 160.0,54.0 314.0,20.0"
+
+
+def test_palettes_show_their_colors(text, report):
+    photos = next(section for section in report.sections if section.name == "photos")
+    (palette,) = [block for block in photos.blocks if block.kind == "palette"]
+    assert len(palette.colors) >= 2
+    for code, share in palette.colors:
+        assert re.fullmatch(r"#[0-9a-f]{6}", code)
+        assert f'<span class="swatch" style="background: {code}"></span>{code}' in text
+        assert share.endswith("%")
 
 
 def test_a_failed_section_is_told_and_the_others_come_out(tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ def _places(text):
 
 
 def _marks(text):
-    return sorted(re.findall(r"\[\w+\]|</?\w+|\\\w+", text))
+    return sorted(re.findall(r"</?\w+|\\\w+", text))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -69,12 +69,15 @@ class Missing(Outcome):
         The points of four Gaussians, whole and with gaps.
     fit : Trace
         Four Gaussians on the points with gaps.
+    filling : Trace
+        The same from four wide Gaussians near the middle: gaps move far.
     """
 
     twelve: tuple[Trace[Parameters], ...]
     X: np.ndarray
     gappy: np.ndarray
     fit: Trace[Parameters]
+    filling: Trace[Parameters]
 
     def record(self) -> dict[str, Any]:
         return {
@@ -95,7 +98,7 @@ def correlation(parameters: Parameters) -> float:
     return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
 
 
-def _traced(samples: GappySamples, start: Parameters) -> Trace[Parameters]:
+def _traced(samples: GappySamples, start: Parameters, tol: float = TOL) -> Trace[Parameters]:
     steps: list[Parameters] = []
     bounds: list[float] = []
 
@@ -105,13 +108,22 @@ def _traced(samples: GappySamples, start: Parameters) -> Trace[Parameters]:
 
     family = GappyGaussian.of(samples, "full", reg_covar=0.0)
     options: dict[str, Any] = {"acceleration": None, "n_jobs": 1, "callback": watch}
-    result = climb(samples, family, GappyParameters.of(start), tol=TOL, max_iter=5000, **options)
+    result = climb(samples, family, GappyParameters.of(start), tol=tol, max_iter=5000, **options)
     return Trace(tuple(steps), np.array(bounds) * samples.total_weight, result)
 
 
 def _one(rho: float, variance: float = 2.0) -> Parameters:
     covariance = variance * np.array([[1.0, rho], [rho, 1.0]])
     return Parameters(np.ones(1), np.zeros((1, 2)), covariance[None])
+
+
+def wide_start(gappy: np.ndarray) -> Parameters:
+    """Return four equal Gaussians as wide as the data, their means a little off the middle."""
+    off = TRUTH.means - TRUTH.means.mean(axis=0)
+    covariance = np.diag(np.nanvar(gappy, axis=0))
+    return Parameters(
+        np.full(4, 0.25), np.nanmean(gappy, axis=0) + 0.3 * off, np.repeat(covariance[None], 4, axis=0)
+    )
 
 
 def run(random_state: int = 0) -> Missing:
@@ -131,6 +143,7 @@ def run(random_state: int = 0) -> Missing:
         X=X,
         gappy=gappy,
         fit=fit,
+        filling=_traced(GappySamples.of(gappy), wide_start(gappy), tol=1e-7),
     )
 
 

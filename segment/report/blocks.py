@@ -89,6 +89,14 @@ class TableBlock:
 
 
 @dataclass(frozen=True)
+class Palette:
+    """Colors, as hexadecimal codes, each with a share as text."""
+
+    kind: ClassVar[str] = "palette"
+    colors: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Findings:
     """What was found, a sentence an item."""
 

@@ -21,6 +21,7 @@ from segment.parallel import single_threaded_blas
 from segment.report.blocks import Section, reason
 from segment.report.sections import SECTIONS, references_section, speed_section
 from segment.report.settings import Settings
+from segment.report.stills import last_frame
 from segment.words import LANGUAGES, language, say, shown, speaking
 
 TITLE = "Mixtures and EM: a report"
@@ -32,12 +33,15 @@ LEAD = (
 SCRIPT_WORDS = {
     "play": "Play",
     "pause": "Pause",
-    "enlarge": "Enlarge figure",
+    "enlarge": "Enlarge: {what}",
     "close": "Close",
-    "points": "[title]: points colored by component",
-    "curve": "[curve] by iteration",
-    "iteration": "iteration [i] of [n]",
-    "compare": "[photo] % photo, [segmented] % segmented",
+    "points": "{title}: points colored by component",
+    "curve": "{curve} by iteration",
+    "reading": "{curve}: {value}",
+    "panel": "{title}: {curve} {value}",
+    "between": "; ",
+    "iteration": "iteration {i} of {n}",
+    "compare": "{photo} % photo, {segmented} % segmented",
 }
 
 # What takes longest begins first where sections are made side by side.
@@ -249,7 +253,7 @@ def render_page(sections: Sequence[Section], random_state: int) -> str:
         return Markup((files("segment.report") / "page" / name).read_text(encoding="utf-8"))
 
     figures, tables = numbers(sections)
-    environment.filters |= {"typeset": typeset, "shown": shown}
+    environment.filters |= {"typeset": typeset, "shown": shown, "last_frame": last_frame}
     environment.globals["say"] = say
     environment.filters["anchor"] = lambda key: "ref-" + re.sub(r"\W+", "-", key.lower()).strip("-")
     return environment.get_template("page.html").render(

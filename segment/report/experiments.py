@@ -23,6 +23,7 @@ from segment.report.blocks import (
 from segment.report.replays import (
     replay_earthquakes,
     replay_four_gaussians,
+    replay_missing,
     replay_mouse,
     replay_variational,
     replay_video_background,
@@ -46,6 +47,12 @@ _REPLAYS: dict[str, tuple[Callable[[Any], dict[str, Any]], str]] = {
         replay_variational,
         "A variational mixture of ten components, step by step: ellipses at two standard deviations; those "
         "without points fade. The curve is the lower bound of the log evidence.",
+    ),
+    "missing": (
+        replay_missing,
+        "Gaps filled in, iteration by iteration, from four wide Gaussians near the middle: ringed points "
+        "lack a coordinate and lie where it is expected, given the other one. At first that is near the "
+        "middle; as the components part, the points go with them, and end on the regression lines.",
     ),
     "earthquakes": (
         replay_earthquakes,

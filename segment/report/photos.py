@@ -19,6 +19,7 @@ from segment.report.blocks import (
     Frames,
     Heading,
     Image,
+    Palette,
     Prose,
     Section,
     TableBlock,
@@ -109,8 +110,8 @@ def _record(given: Input, segmentation: PhotoSegmentation) -> dict[str, Any]:
 def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -> list[Any]:
     name = given.flat_name
     photo, n = segmentation.photo, segmentation.n_labels
-    shares = ", ".join(
-        f"{hex_code(color)} {share:.0%}"
+    palette = tuple(
+        (hex_code(color), f"{share:.0%}")
         for color, share in zip(segmentation.palette, segmentation.shares, strict=True)
     )
     before = embedded_photo(photo.display, say("The photo {name}", name=name), _SHOWN)
@@ -122,15 +123,8 @@ def _blocks(given: Input, segmentation: PhotoSegmentation, settings: Settings) -
     )
     return [
         Heading(name),
-        Prose(
-            (
-                say(
-                    "ICL chooses {n} components; palette and shares of the area: {shares}.",
-                    n=n,
-                    shares=shares,
-                ),
-            )
-        ),
+        Prose((say("ICL chooses {n} components; palette and shares of the area:", n=n),)),
+        Palette(palette),
         Compare(
             f"photo-{name}-compare",
             say("{name}: the photo (left of the line) and its {n} mean colors (right).", name=name, n=n),

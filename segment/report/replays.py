@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from segment.data.gaps import GappySamples
 from segment.lab.earthquakes import COUNTS, FIRST_YEAR, Earthquakes
 from segment.lab.four_gaussians import FourGaussians
+from segment.lab.missing import Missing
 from segment.lab.mouse import Mouse
 from segment.lab.trace import Trace
 from segment.lab.variational import FADED, Variational
 from segment.lab.video_background import VideoBackground
 from segment.mixture.expectation import responsibilities
 from segment.mixture.families.gaussian.parameters import Parameters
+from segment.mixture.imputation import impute
 from segment.style import COLORS
 from segment.words import shown
 
@@ -141,6 +144,32 @@ def replay_earthquakes(result: Earthquakes) -> dict[str, Any]:
         for title, found in shares.items()
     ]
     return _replay(X, view, panels)
+
+
+def replay_missing(result: Missing) -> dict[str, Any]:
+    """Return the replay of gaps filled in: the points with a gap lie where each step expects them."""
+    known = result.gappy[~np.isnan(result.gappy).all(axis=1)]
+    samples = GappySamples.of(known)
+    moving = np.flatnonzero(np.isnan(known).any(axis=1))
+    view = View(result.X)
+    steps = []
+    for parameters in result.filling.parameters:
+        filled = impute(known, parameters, n_jobs=1)
+        steps.append(
+            {
+                "shares": np.rint(100 * responsibilities(samples, parameters)).astype(int).tolist(),
+                "ellipses": view.ellipses(parameters),
+                "moved": view.places(filled[moving]),
+            }
+        )
+    panel = {
+        "title": shown("four Gaussians, 30 % gaps"),
+        "curve": shown("log-likelihood (nats)"),
+        "values": [round(float(value), 2) for value in result.filling.log_likelihoods],
+        "steps": steps,
+    }
+    points = impute(known, result.filling.last, n_jobs=1)
+    return _replay(points, view, [panel]) | {"moving": moving.tolist()}
 
 
 def _nearest(X: np.ndarray, mixture: np.ndarray, n: int) -> list[list[int]]:

@@ -5,7 +5,7 @@
 
   const words = JSON.parse(document.getElementById("words").textContent);
 
-  const say = (name, places) => words[name].replace(/\[(\w+)\]/g, (_, place) => places[place]);
+  const say = (name, places) => words[name].replace(/\{(\w+)\}/g, (_, place) => places[place]);
 
   const make = (name, attributes, parent) => {
     const node = document.createElementNS(SVG, name);
@@ -38,6 +38,8 @@
       "aria-label": say("points", panel) }, box);
     const mix = mixer(data.colors);
     const points = data.points.map(([cx, cy]) => make("circle", { cx, cy, r: 8, "fill-opacity": 0.8 }, scatter));
+    const moving = data.moving || [];
+    moving.forEach((n) => points[n].setAttribute("class", "moving"));
     const shapes = data.colors.map((color) => panel.steps[0].ellipses
       ? make("ellipse", { stroke: color }, scatter)
       : make("path", { stroke: "currentColor", class: "mark" }, scatter));
@@ -54,6 +56,10 @@
     return (iteration) => {
       const i = Math.min(iteration, panel.steps.length - 1), step = panel.steps[i];
       points.forEach((point, n) => point.setAttribute("fill", mix(step.shares[n])));
+      moving.forEach((n, m) => {
+        points[n].setAttribute("cx", step.moved[m][0]);
+        points[n].setAttribute("cy", step.moved[m][1]);
+      });
       shapes.forEach((shape, k) => {
         if (step.ellipses) {
           const [cx, cy, rx, ry, angle] = step.ellipses[k];
@@ -66,8 +72,9 @@
       });
       now.setAttribute("cx", x(i));
       now.setAttribute("cy", y(values[i]));
-      text.textContent = `${panel.curve}: ${number(values[i])}`;
-      return `${panel.title}: ${panel.curve} ${number(values[i])}`;
+      const places = { title: panel.title, curve: panel.curve, value: number(values[i]) };
+      text.textContent = say("reading", places);
+      return say("panel", places);
     };
   };
 
@@ -106,11 +113,46 @@
 
   for (const figure of document.querySelectorAll(".replay")) {
     const data = JSON.parse(figure.querySelector("script").textContent);
-    const draws = data.panels.map((panel) => drawPanel(panel, data, figure.querySelector(".panels")));
+    const panels = figure.querySelector(".panels");
+    panels.replaceChildren();
+    const draws = data.panels.map((panel) => drawPanel(panel, data, panels));
     const input = figure.querySelector("input");
     input.max = Math.max(...data.panels.map((panel) => panel.steps.length)) - 1;
     input.value = input.max;
-    control(figure, (i) => `${say("iteration", { i, n: input.max })}; ${draws.map((draw) => draw(i)).join("; ")}`, 450);
+    control(figure, (i) => [say("iteration", { i, n: input.max }), ...draws.map((draw) => draw(i))].join(words.between), 450);
+  }
+
+  // A figure in its full size, over the page; Escape, the button or a click beside it closes it.
+  const dialog = document.createElement("dialog");
+  dialog.className = "large";
+  dialog.innerHTML = "<button type='button' class='close'>\u2715</button><div class='pan' tabindex='0'></div>";
+  document.body.append(dialog);
+  const [close, pan] = dialog.children;
+  close.setAttribute("aria-label", words.close);
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+
+  for (const figure of document.querySelectorAll("figure")) {
+    const paper = figure.querySelector(".paper");
+    if (!paper) continue;
+    const image = paper.querySelector("img");
+    const what = figure.querySelector("figcaption b").textContent;
+    const open = () => {
+      const large = image.cloneNode();
+      large.removeAttribute("height");
+      large.width = Math.max(image.width, Math.min(image.naturalWidth, window.innerWidth - 64), image.getAttribute("width"));
+      pan.replaceChildren(large);
+      dialog.setAttribute("aria-label", what);
+      dialog.showModal();
+    };
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "enlarge";
+    button.textContent = "\u2922";
+    button.setAttribute("aria-label", say("enlarge", { what }));
+    paper.append(button);
+    button.addEventListener("click", open);
+    image.addEventListener("click", open);
   }
 
   for (const figure of document.querySelectorAll(".compare")) {
