@@ -96,6 +96,10 @@ def test_all_outputs_of_a_bundled_photo(run):
     endings = [name.removeprefix("cat") for name in names("out")]
     assert endings == [
         ".json",
+        "_anomaly.json",
+        "_anomaly.png",
+        "_anomaly.tif",
+        "_anomaly_areas.png",
         "_labels.png",
         "_mask_00.png",
         "_mask_01.png",

@@ -97,7 +97,7 @@ def test_a_walk_between_two_pieces_by_hand():
 
 
 def test_large_photos_are_classed_on_a_grid_and_edges_stay(monkeypatch):
-    monkeypatch.setattr("segment.photo.smooth.WORKING_PIXELS", 6000)
+    monkeypatch.setattr("segment.photo.hints.segmentation.WORKING_PIXELS", 6000)
     image, truth = scene(2)
     Image.fromarray(scribbles(2)).save("large.png")
     found = segment_hints(image, read_hints("large.png", truth.shape))

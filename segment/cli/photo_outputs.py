@@ -68,6 +68,15 @@ _DECORATORS = (
         type=Length(),
         help="Side of a pixel with its unit, like 0.5um: measurements have areas in it.",
     ),
+    click.option(
+        "--false-alarms",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        metavar="SHARE",
+        default=OutputSettings.false_alarms,
+        show_default=True,
+        help="Share of pixels that anomalies are: of the photo, the least explained ones; with --model, of "
+        "what the model itself would draw.",
+    ),
     click.option("--parquet", is_flag=True, help="Write the measurements of the batch as Parquet too."),
 )
 

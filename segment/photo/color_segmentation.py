@@ -84,6 +84,11 @@ class PhotoSegmentation(Segmentation):
             out[start:stop] = responsibilities(rows, self.parameters, n_jobs=n_jobs)
         return out.reshape(*self.photo.shape, -1)
 
+    @property
+    def is_fitted_here(self) -> bool:
+        """Whether the mixture was fitted to this photo, and is no model of others."""
+        return self.result is not None
+
     def log_densities(self, n_jobs: int | None = None) -> np.ndarray:
         """Return the log density of each pixel's color under the mixture, (M, N) float32, NaN outside."""
         distinct = distinct_colors(self.photo)

@@ -173,9 +173,9 @@ class Grid:
     offset: int
 
     @classmethod
-    def of(cls, shape: tuple[int, int]) -> Grid:
-        """Return the grid for a photo of some shape: of about `WORKING_PIXELS` points at most."""
-        step = int(np.ceil(np.sqrt(shape[0] * shape[1] / WORKING_PIXELS)))
+    def of(cls, shape: tuple[int, int], most: int | None = None) -> Grid:
+        """Return the grid for a photo of some shape: of about `most` (`WORKING_PIXELS`) points at most."""
+        step = int(np.ceil(np.sqrt(shape[0] * shape[1] / (most or WORKING_PIXELS))))
         return cls(shape, step, min(step // 2, min(shape) - 1))
 
     @property

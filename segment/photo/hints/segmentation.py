@@ -26,6 +26,9 @@ from segment.stopwatch import Stopwatch
 SPACE = "lab"
 SMOOTH = "superpixels"
 
+# Superpixels are cut on a grid of at most this many pixels.
+WORKING_PIXELS = 300_000
+
 # Rounds in which superpixels take part in the fit with their probabilities, and what all of them together
 # weigh against the hints of a class (docs/decisions/hints.md).
 _ROUNDS = 1
@@ -45,6 +48,11 @@ class HintedSegmentation(PhotoSegmentation):
     """
 
     hints: Hints | None = None
+
+    @property
+    def is_fitted_here(self) -> bool:
+        """Whether the hints were those of this photo."""
+        return self.hints is not None
 
     def found(self) -> str:
         """Say how many classes there are."""
@@ -173,7 +181,7 @@ class _Work:
     """A photo's superpixels, on a grid of its pixels if it is large."""
 
     def __init__(self, photo: Photo, n_jobs: int | None) -> None:
-        self.photo, self.grid = photo, Grid.of(photo.shape)
+        self.photo, self.grid = photo, Grid.of(photo.shape, WORKING_PIXELS)
         shown = photo.display[self.grid.rows, self.grid.columns]
         lab = to_features(shown.reshape(-1, 3), SPACE, n_jobs=n_jobs).reshape(shown.shape)
         self.pieces = Superpixels.of(lab)

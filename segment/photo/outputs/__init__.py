@@ -80,6 +80,12 @@ OUTPUTS = {
     "sheet": Output("segment.photo.outputs.sheet"),
     "model": Output("segment.photo.outputs.model", ("colors",), tiled="segment.photo.outputs.model"),
     "measurements": Output("segment.photo.outputs.measurements", uses=("pixel_size", "parquet")),
+    "anomaly": Output(
+        "segment.photo.outputs.anomaly",
+        ("colors",),
+        uses=("false_alarms", "min_area"),
+        defaults={"min_area": 9},
+    ),
     "svg": Output("segment.photo.outputs.svg", uses=("tolerance", "min_area"), defaults={"min_area": 4}),
     "geojson": Output("segment.photo.outputs.geojson", tiled="segment.photo.outputs.geojson", **_EXACT),
     "coco": Output("segment.photo.outputs.coco", **_EXACT),

@@ -24,6 +24,8 @@ class OutputSettings:
         Side of a pixel and its unit.
     parquet : bool
         Write the table of a batch as Parquet too.
+    false_alarms : float
+        Share of pixels that are taken for anomalies.
 
     Raises
     ------
@@ -36,6 +38,7 @@ class OutputSettings:
     paper: str = PAPERS[0]
     pixel_size: tuple[float, str] | None = None
     parquet: bool = False
+    false_alarms: float = 0.001
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance < float("inf"):
