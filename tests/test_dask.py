@@ -64,6 +64,18 @@ def test_a_dask_array_of_any_chunks_gives_the_bits_of_memory(chunks, client, pla
     assert bits(fitted(dask.array.from_array(X, chunks=chunks))) == bits(plain)
 
 
+def test_what_the_workers_cannot_keep_is_read_anew_in_every_pass(
+    client, tmp_path, plain, many_stretches, monkeypatch
+):
+    monkeypatch.setattr(cluster.DaskEngine, "_memory", lambda engine: 1.0)
+    found = open_samples(dask.array.from_array(X, chunks=(7777, 3)), client=client)
+    assert bits(fitted(found)) == bits(plain)
+    assert not found.engine.kept
+    found = open_samples(write_parquet(tmp_path, X), client=client)
+    assert bits(fitted(found)) == bits(plain)
+    assert not found.engine.kept
+
+
 def test_a_dask_array_without_a_client_is_computed_in_threads(plain):
     assert bits(fitted(dask.array.from_array(X, chunks=(7777, 3)))) == bits(plain)
 

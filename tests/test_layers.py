@@ -32,6 +32,7 @@ LEAVES = {
     "memory",
     "output",
     "parallel",
+    "scratch",
     "stopwatch",
     "style",
     "words",

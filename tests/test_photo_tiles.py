@@ -122,6 +122,12 @@ def test_compressions_of_imagecodecs(compression):
     assert np.array_equal(pixels, tifffile.imread("a.tif"))
 
 
+def test_a_photo_that_lies_on_its_side_is_refused_by_name():
+    _tiff("a.tif", extratags=[(274, "H", 1, 6, True)])
+    with pytest.raises(ImageError, match=r"a\.tif: its orientation tag is 6; only upright photos \(1\)"):
+        TiledPhoto("a.tif")
+
+
 def test_pyramids_have_levels():
     with tifffile.TiffWriter("subifds.tif") as file:
         file.write(IMAGE, subifds=1, **TILE)

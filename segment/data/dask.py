@@ -87,7 +87,9 @@ class DaskEngine:
         self, reader: Reader, function: Callable[[Block], Any], spans: Sequence[Span], n_jobs: int | None
     ) -> Any:
         """Return the sum of what a function of read stretches finds."""
-        n = min(len(spans), max(self._n_threads(), 1) * _TASKS_EACH)
+        n = len(spans)
+        if self._may_take_runs(reader):
+            n = min(n, max(self._n_threads(), 1) * _TASKS_EACH)
         cuts = [i * len(spans) // n for i in range(n + 1)]
         futures = self._submit(_sums_of, reader, function, spans, cuts)
         while len(futures) > _ADDENDS:
@@ -133,36 +135,39 @@ class DaskEngine:
             parts = [[kept[unit] for unit in units(reader, span)] for span in spans[cuts[0] : cuts[-1]]]
         runs = [parts[a - cuts[0] : b - cuts[0]] for a, b in pairwise(cuts)]
         n = len(runs)
-        return list(self.client.map(work, [sent] * n, [light] * n, runs, cuts[:-1], pure=False))
+        # Before blocks that nobody has asked for yet: they would fill the workers.
+        return list(self.client.map(work, [sent] * n, [light] * n, runs, cuts[:-1], pure=False, priority=1))
 
     def _keep(self, reader: Reader, spans: Sequence[Span]) -> dict[Span, Any] | None:
         """Return the stretches as futures that stay on the workers, where reading is dear and they fit."""
         if reader.rows.is_mapped:
             return None
-        known = self.kept.setdefault(id(reader), [reader, {}])[1]
+        known = self.kept.setdefault(id(reader), [reader, {}])[1] if self._fits(reader) else {}
         missing = [unit for span in spans for unit in units(reader, span) if unit not in known]
-        if not missing:
-            return known
-        needs = reader.rows.n_rows * (len(reader.features) * reader.dtype.itemsize + 8)
-        if isinstance(reader.rows, DaskRows):
+        if missing and isinstance(reader.rows, DaskRows):
             known.update(zip(missing, self._blocks(reader, reader.rows, missing), strict=True))
-        elif known or needs <= _KEPT * self._memory():
+        elif missing and self._fits(reader):
             light = pickled(reader.without_weights())
             known.update({s: self._call(_read, light, s, _weights(reader, s)) for s in missing})
-        else:
-            return None
-        return known
+        return known or None
+
+    def _fits(self, reader: Reader) -> bool:
+        """Tell whether the workers keep what is read: the answer stays what it was."""
+        needs = reader.rows.n_rows * (len(reader.features) * reader.dtype.itemsize + 8)
+        return id(reader) in self.kept or needs <= _KEPT * self._memory()
+
+    def _may_take_runs(self, reader: Reader) -> bool:
+        """Tell whether a task may take many stretches: it has those that are futures in memory at once."""
+        return not isinstance(reader.rows, DaskRows) or self._fits(reader)
 
     def _blocks(self, reader: Reader, rows: DaskRows, spans: Sequence[Span]) -> list[Any]:
-        """Compute blocks of a Dask array where they lie: one graph, once for the whole fit."""
+        """Compute blocks of a Dask array where they lie, in one graph."""
         sizes = tuple(stop - start for start, stop in spans)
         part = rows.array[spans[0][0] : spans[-1][1]].rechunk((sizes, -1))
         arrays = self.client.compute([block for row in part.to_delayed() for block in row])
-        finish = (reader.features, reader.weight, reader.dtype)
-        return [
-            self._call(_block, array, span, _weights(reader, span), *finish)
-            for array, span in zip(arrays, spans, strict=True)
-        ]
+        weights = [_weights(reader, span) for span in spans]
+        finish = ([each] * len(spans) for each in (reader.features, reader.weight, reader.dtype))
+        return list(self.client.map(_block, arrays, spans, weights, *finish, pure=False, priority=1))
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         # Equal calls are not one: a pass that is asked for twice may have lost its first result.

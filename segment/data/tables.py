@@ -6,8 +6,6 @@ import csv
 import importlib
 import itertools
 import os
-import tempfile
-import weakref
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 
 from segment.data.rows import MappedRows, Rows, Stamp, check_numbers, column_number, matrix_shape, taken
 from segment.errors import DataError
+from segment.scratch import Scratch
 
 _DELIMITERS = (",", ";", "\t")
 # Lines of a CSV file that are parsed at a time.
@@ -51,16 +50,17 @@ class CsvRows(MappedRows):
             if wanted is None
             else [column_number(c, names, path, len(names)) for c in wanted]
         )
-        handle, temporary = tempfile.mkstemp(prefix="segment-", suffix=".rows")
-        self._remove = weakref.finalize(self, _remove, temporary, os.getpid())
+        self._scratch = Scratch()
         n_rows = 0
-        with os.fdopen(handle, "wb") as stream:
+        with open(self._scratch.path, "wb") as stream:
             for rows in _parsed(path, delimiter, has_header, list(numbers), names):
                 stream.write(np.ascontiguousarray(rows).tobytes())
                 n_rows += len(rows)
         if n_rows == 0:
             raise DataError(f"{path}: has no rows")
-        super().__init__(temporary, np.dtype(np.float64), (n_rows, len(numbers)), name=os.fspath(path))
+        super().__init__(
+            self._scratch.path, np.dtype(np.float64), (n_rows, len(numbers)), name=os.fspath(path)
+        )
         self.columns = tuple(names[i] for i in numbers) if has_header else None
         self.source, self.first_line = source, 1 + has_header
         self.names, self.numbers = names, list(numbers)
@@ -75,13 +75,7 @@ class CsvRows(MappedRows):
         return [self.n_rows, self.n_columns, *self.source]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_remove"}
-
-
-def _remove(path: str, owner: int) -> None:
-    # A forked process inherits the finalizer, not the file.
-    if os.getpid() == owner:
-        Path(path).unlink(missing_ok=True)
+        return {name: value for name, value in self.__dict__.items() if name != "_scratch"}
 
 
 def _head(path: str | os.PathLike[str]) -> tuple[list[str], str, bool]:

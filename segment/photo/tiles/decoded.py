@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from segment.errors import ImageError
 from segment.photo.read import SUFFIXES, read_photo
 from segment.photo.tiles.grid import Grid, checked_level
 from segment.photo.tiles.npy import Npy, layout_of
+from segment.scratch import Scratch
 
 _ROWS = 256
 
@@ -38,23 +38,22 @@ class Decoded(Npy):
             raise ImageError(f"{source}: bands with alpha are not read by tiles; give a TIFF or zarr")
         has_alpha = photo.weight is not None
         shape = (*photo.shape, photo.pixels.shape[2] + has_alpha)
-        # Closed and gone with this object, also where the program is killed.
-        self._stream = tempfile.NamedTemporaryFile(suffix=".rows")  # noqa: SIM115
+        self._scratch = Scratch()
         top = np.iinfo(photo.pixels.dtype).max if photo.pixels.dtype.kind == "u" else 1
-        for start in range(0, photo.shape[0], _ROWS):
-            rows = photo.pixels[start : start + _ROWS]
-            if photo.weight is not None:
-                alpha = np.rint(photo.weight[start : start + _ROWS, :, None] * top).astype(rows.dtype)
-                rows = np.concatenate([rows, alpha], axis=2)
-            self._stream.write(np.ascontiguousarray(rows).data)
-        self._stream.flush()
+        with open(self._scratch.path, "wb") as stream:
+            for start in range(0, photo.shape[0], _ROWS):
+                rows = photo.pixels[start : start + _ROWS]
+                if photo.weight is not None:
+                    alpha = np.rint(photo.weight[start : start + _ROWS, :, None] * top).astype(rows.dtype)
+                    rows = np.concatenate([rows, alpha], axis=2)
+                stream.write(np.ascontiguousarray(rows).data)
         layout = layout_of(source, photo.reader["format"], shape, photo.pixels.dtype)
         layout = replace(layout, is_color=photo.is_color, has_alpha=has_alpha, facts=photo.reader)
-        super().__init__(layout, Path(self._stream.name), 0)
+        super().__init__(layout, Path(self._scratch.path), 0)
         self._original = path
 
     def files(self) -> Iterable[Path]:
         return [self._original]
 
     def close(self) -> None:
-        self._stream.close()
+        self._scratch.close()
