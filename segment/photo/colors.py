@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -205,3 +206,8 @@ def lightness_order(means: np.ndarray, color_space: str) -> np.ndarray:
     """Return the order of the rows of `means` (K, D) from dark to light."""
     weights = np.full(means.shape[1], 1.0) if color_space == BANDS else color_space_of(color_space).lightness
     return np.argsort(means @ np.asarray(weights), kind="stable")
+
+
+def hex_code(color: Any) -> str:
+    """Return a color as CSS writes it."""
+    return "#{:02x}{:02x}{:02x}".format(*(int(value) for value in color))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from segment.photo.colors import hex_code
 from segment.photo.photo import Photo
 from segment.photo.segmentation import Segmentation
 from segment.photo.selection import SAMPLE_SIZE
@@ -117,11 +118,6 @@ def _draw_swatch(pen: Any, left: int, top: int, color: tuple[int, ...], share: f
     if share > 0:
         pen.rectangle((left, middle - 7, left + max(1, round(bar * share)), middle + 7), (110, 110, 110))
     pen.text((left + bar + 92, middle), f"{share:.1%}", gray, ImageFont.load_default(22), anchor="rm")
-
-
-def hex_code(color: Any) -> str:
-    """Return a color as CSS writes it."""
-    return "#{:02x}{:02x}{:02x}".format(*(int(value) for value in color))
 
 
 def draw_sheet(segmentation: Segmentation, selection: dict[int, float] | None = None, title: str = "") -> Any:

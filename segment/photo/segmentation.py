@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from segment.parallel import block_ranges, map_blocks
+from segment.photo.notebook import InNotebooks
 from segment.photo.photo import Photo
 
 _BLOCK = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
-class Segmentation:
+class Segmentation(InNotebooks):
     """What every output is drawn from; a method of segmentation has a class of its own.
 
     Attributes

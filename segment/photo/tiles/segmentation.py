@@ -47,6 +47,15 @@ class TiledSegmentation(PhotoSegmentation):
     n_threads: int = field(kw_only=True)
     on_cluster: bool = field(default=False, kw_only=True)
 
+    def _views(self, step: int) -> list[tuple[str, np.ndarray]]:
+        """Return every n-th pixel in the colors of its labels; the photo itself is not read again."""
+        return [("segmented", self._colors()[self._labels(step)])]
+
+    def _labels(self, step: int) -> np.ndarray:
+        """Return every n-th label in both directions."""
+        rows = range(0, self.store.shape[0], step)
+        return np.stack([self.store.labels(row, row + 1)[0, ::step] for row in rows])
+
     def how(self) -> str:
         """Say what EM did."""
         if self.how_fitted == "table":
