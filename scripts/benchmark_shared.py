@@ -1,6 +1,7 @@
 """Photos that share one mixture: seconds a photo, and the log-likelihood of the pooled fit."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ def main() -> None:
     note = (
         f"{len(paths)} photos of BSDS500 train, `--shared -k {N_COMPONENTS}`, default outputs: "
         f"{shared['n_pixels']:.0f} pixels, {shared['n_distinct_colors']} distinct colors, "
-        f"{shared['n_iter']} iterations. One process, kernels cached."
+        f"{shared['n_iter']} iterations. One process, kernels cached; other work made the load "
+        f"{os.getloadavg()[1]:.1f} meanwhile, on {os.cpu_count()} cores."
     )
     write_section(
         "shared", "One palette for many photos", note + "\n\n" + table(["what", "target", "found"], rows)

@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,12 @@ def data_uri(data: bytes, kind: str) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of this package and of the libraries that its numbers depend on."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    """Look the versions up, once: a batch says them with every photo."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"segment": __version__}
@@ -156,4 +163,4 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return tuple(found.items())

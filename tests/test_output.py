@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segment import output
 from segment.errors import OutputError, SegmentError
 from segment.output import atomic_path, json_text, to_plain, versions, write_json, write_text
 
@@ -173,6 +174,7 @@ def test_versions_name_what_the_numbers_depend_on(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", absent)
+    monkeypatch.setattr(output, "_installed", output._installed.__wrapped__)
     assert list(versions()) == ["segment"]
 
 

@@ -5,12 +5,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 from photos import encoded, noisy
 
-from segment.cli import main
+from segment.cli import main, photo_folders
+from segment.cli.photo_folders import Arrivals
+from segment.photo.batch import Job
+from segment.photo.inputs import find_inputs
 
 pytest.importorskip("watchfiles", reason="watchfiles is not installed")
 IMAGE, _ = noisy()
@@ -83,3 +87,16 @@ def test_an_interrupt_is_the_way_to_end_it(tmp_path, monkeypatch):
     result = CliRunner().invoke(main, ["photo", "empty", "--watch", "-o", "out"])
     assert result.exit_code == 1
     assert "pip install 'segment-em[watch]'" in result.stderr
+
+
+def test_what_arrives_while_the_first_are_segmented_is_no_less_new(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("inbox").mkdir()
+    Path("inbox/a.png").write_bytes(encoded(IMAGE))
+    jobs = [Job("inbox/a.png", Path("out/a"))]
+    plan = SimpleNamespace(kinds=("segmented",))
+    arrivals = Arrivals(lambda: find_inputs(["inbox"]), jobs, plan)
+    Path("inbox/b.png").write_bytes(encoded(IMAGE))
+    monkeypatch.setattr("watchfiles.watch", lambda *folders, **options: iter([set()] * 60))
+    monkeypatch.setattr(photo_folders, "SETTLED", 0.0)
+    assert list(arrivals.wait(("inbox",), False, quiet=True)) == [["inbox/b.png"]]

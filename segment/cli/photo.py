@@ -234,7 +234,7 @@ def photo(ctx: click.Context, **options: Any) -> None:
         for job in progress(jobs, "photos", quiet=plan.quiet or len(jobs) < 2):
             work = partial(run, job, large.plan if job.source in large.sources else plan)
             failed += not attempted(job.source, work)
-    is_well = not options["watch"] or watch_folders(find, whole, plan, options)
+    is_well = not options["watch"] or watch_folders(find, jobs, whole, plan, options)
     tables()
     if not is_well:
         sys.exit(EXIT_SOME_FAILED)

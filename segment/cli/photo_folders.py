@@ -63,15 +63,19 @@ def check_watching(options: dict[str, Any]) -> None:
         raise DataError(f"--watch needs watchfiles: {EXTRA}") from error
 
 
-def watch_folders(find: Callable[[], Inputs], done: list[Job], plan: Plan, options: dict[str, Any]) -> bool:
+def watch_folders(
+    find: Callable[[], Inputs], seen: list[Job], done: list[Job], plan: Plan, options: dict[str, Any]
+) -> bool:
     """Segment the photos that arrive in folders, until the keyboard interrupts.
 
     Parameters
     ----------
     find : callable
         Looks for the photos that are there now.
+    seen : list of Job
+        What was there before.
     done : list of Job
-        What was segmented before; what is segmented here is added.
+        Of them, those in the tables of the batch; what is segmented here is added.
     plan : Plan
     options : dict
         Those of the command.
@@ -81,7 +85,7 @@ def watch_folders(find: Callable[[], Inputs], done: list[Job], plan: Plan, optio
     bool
         Whether all that arrived could be segmented.
     """
-    arrivals = Arrivals(find, done, plan)
+    arrivals = Arrivals(find, seen, plan)
     is_well = True
     try:
         for sources in arrivals.wait(options["inputs"], options["recursive"], quiet=plan.quiet):
@@ -115,14 +119,14 @@ def _segment_new(sources: list[str], arrivals: Arrivals, done: list[Job], plan: 
 class Arrivals:
     """Which photos in watched folders are new or changed, complete, and no outputs of this run."""
 
-    def __init__(self, find: Callable[[], Inputs], done: list[Job], plan: Plan) -> None:
+    def __init__(self, find: Callable[[], Inputs], seen: list[Job], plan: Plan) -> None:
         self._find, self._plan = find, plan
         self._own: set[str] = set()
         self._known: dict[str, Stamp] = {}
         self.segmented: set[str] = set()
-        for job in done:
+        for job in seen:
             self.finished(job)
-        self._known.update((photo.source, _stamp(photo.source)) for photo in self.photos())
+            self._known[job.source] = _stamp(job.source)
 
     def photos(self) -> list[Input]:
         """Return the photos that are there now."""
@@ -143,6 +147,8 @@ class Arrivals:
             say(f"watching {', '.join(folders)}; Ctrl-C ends it")
 
         changed: dict[str, tuple[Stamp, float]] = {}
+        # What arrived while the first ones were segmented has had its event.
+        self._settled(changed)
         events = watchfiles.watch(
             *folders,
             recursive=recursive,
