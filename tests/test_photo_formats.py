@@ -152,6 +152,8 @@ def test_one_output_to_a_file(run):
     labels = run("a.png", "-k", 3, "--save", "labels", "-o", "l.png", "--json")
     assert json.loads(labels.stdout)["outputs"] == ["l.png"]
     assert run("a.png", "-k", 3, "-o", "m.npz").exit_code == 0
+    assert run("a.png", "--regions", 3, "-o", "areas.svg").exit_code == 0
+    assert Path("areas.svg").read_text().count("<g ") >= 3
     assert run("a.png", "--model", "m.npz", "-o", "again.png").exit_code == 0
 
 

@@ -97,7 +97,7 @@ def target_of(ctx: click.Context, options: dict[str, Any], method: str, n_inputs
         return Target(path, _asked(options["kinds"], path, method))
     if path == STDOUT or path.suffix.lower() == ".png":
         return Target(path, "segmented")
-    fitting = [kind for kind, ending in _single(method) if Path(ending).suffix == path.suffix.lower()]
+    fitting = [kind for kind, suffix in _single(method) if suffix == path.suffix.lower()]
     if len(fitting) != 1:
         which = f"say which with --save: {', '.join(fitting)}" if fitting else "name a folder"
         raise click.UsageError(
@@ -107,12 +107,11 @@ def target_of(ctx: click.Context, options: dict[str, Any], method: str, n_inputs
 
 
 def _single(method: str) -> list[tuple[str, str]]:
-    """Return the kinds of output that are one file, and the ends of their names."""
+    """Return the kinds of output that are one file, and its suffix."""
     endings = [(kind, endings_of(kind)) for kind in kinds_of(method) if kind != SIDECAR]
     # Label maps are of one kind of file or another, never of both.
-    return [
-        (kind, has[0]) for kind, has in endings if kind == "labels" or (len(has) == 1 and "*" not in has[0])
-    ]
+    single = [(kind, has[0]) for kind, has in endings if len(has) == 1 or kind == "labels"]
+    return [(kind, ending[ending.rindex(".") :]) for kind, ending in single if "*" not in ending]
 
 
 def _asked(text: str, path: Path, method: str) -> str:
@@ -128,7 +127,7 @@ def _asked(text: str, path: Path, method: str) -> str:
         raise click.UsageError(
             f"-o {path} is one file: ask for one of {', '.join(allowed)} (not {text}), or name a folder"
         )
-    suffix = Path(allowed[kinds[0]]).suffix
+    suffix = allowed[kinds[0]]
     if path != STDOUT and path.suffix.lower() != suffix:
         raise click.UsageError(f"-o {path}: {kinds[0]} is a {suffix} file")
     return kinds[0]
