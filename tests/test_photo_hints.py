@@ -149,6 +149,8 @@ def test_the_command_and_a_folder_by_its_model():
     code, told = run("more", "--model", "out/scene_model.npz", "--save", "labels,json")
     assert (code, "3 classes" in told) == (0, True), told
     assert [entry["hints"] for entry in json.loads(Path("out/a.json").read_text())["classes"]] == [None] * 3
+    code, told = run("more", "--model", "out/scene_model.npz", "--smooth", "none", "--force")
+    assert (code, "--smooth does not go with a model of classes" in told) == (2, True), told
     code, told = run("more", "--model", "out/scene_model.npz", "--level", 0, "--save", "labels", "--force")
     assert (code, "no model of classes" in told) == (1, True)
 

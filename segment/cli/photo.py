@@ -316,6 +316,8 @@ def _by_colors(
     from segment.photo.model import PhotoModel
 
     model = PhotoModel.load(options["model_path"])
+    if model.classes is not None and is_given(ctx, "smooth"):
+        raise click.UsageError("--smooth does not go with a model of classes by hints: leave it out")
 
     def apply(photo: Any) -> Segmentation:
         from segment.photo.fit import apply_model
