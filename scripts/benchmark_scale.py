@@ -2,7 +2,8 @@
 
 Usage: scripts/benchmark scale [SECTION...]; each of SECTIONS is measured apart, in minutes.
 Spark runs in the interpreter that SPARK_PYTHON names (with pyspark, and Java), else it is left out.
-SCALE_ROWS is the number of rows of "memory", where a thousand million are too many.
+SCALE_ROWS is the number of rows of "memory", where a thousand million are too many; SCALE_SMALL=1 tries out
+"iterations" and "growth" on little, SCALE_FAULT_GB the fault of workers that are too small.
 """
 
 import json
@@ -26,6 +27,7 @@ from page import in_turn, table, write_section
 from segment import open_samples
 from segment.data import Samples
 from segment.data.source import Source
+from segment.errors import SegmentError
 from segment.mixture import fit_em
 from segment.mixture.families.gaussian.parameters import Parameters
 
@@ -124,7 +126,8 @@ def iterations() -> str:
     from segment.data.dask import connected
 
     text = []
-    for n, d, k, many in ((4_000_000, 3, 8, 22), (70_000, 50, 10, 42)):
+    less = 20 if os.environ.get("SCALE_SMALL") else 1
+    for n, d, k, many in ((4_000_000 // less, 3, 8, 22), (70_000 // less, 50, 10, 42)):
         X = rows_of(n, d, k)
         start = start_of(X, k)
         with tempfile.TemporaryDirectory() as name, connected("local:2") as client:
@@ -246,78 +249,16 @@ def _seconds(function: Callable[[], Any]) -> float:
 
 
 def growth() -> str:
-    """Seconds of a step as rows, workers and tasks become more; with a plot."""
-    import segment.data.dask as cluster
+    """Seconds as rows, tasks, workers and megapixels become more; with a plot."""
+    import scale_growth
 
-    k, found, tasks = 8, {}, {}
-    with tempfile.TemporaryDirectory() as name:
-        X = rows_of(2**26, 3, k)
-        start = start_of(X, k)
-        np.save(Path(name) / "x.npy", X)
-        sizes = [2**20, 2**22, 2**24, 2**26]
-        for n in sizes[:-1]:
-            np.save(Path(name) / f"{n}.npy", X[:n])
-        (Path(name) / f"{sizes[-1]}.npy").symlink_to(Path(name) / "x.npy")
-        del X
-        for jobs in (1, 2):
-            for n in sizes:
-                source = open_samples(Path(name) / f"{n}.npy")
-                found[f"{jobs} thread{'s' * (jobs > 1)}", n] = _step(source, start, jobs)
-        for workers in (1, 2):
-            with cluster.connected(f"local:{workers}") as client:
-                for n in sizes:
-                    source = open_samples(Path(name) / f"{n}.npy", client=client)
-                    label = f"Dask, {workers} process{'es' * (workers > 1)}"
-                    found[label, n] = _step(source, start, None)
-                if workers == 2:
-                    tasks = _by_tasks(Path(name) / f"{2**24}.npy", client, start)
-    _plot(found, tasks, sizes)
-    who = list(dict.fromkeys(name for name, _ in found))
-    lines = [[f"{n / 2**20:.0f} Mi", *(f"{found[name, n]:.4f}" for name in who)] for n in sizes]
-    counts = [[count, f"{seconds:.4f}"] for count, seconds in tasks.items()]
-    return (
-        "Seconds of an E- and M-step, K = 8, 3 features, full, from one .npy file:\n\n"
-        + table(("rows", *who), lines)
-        + "\n\n16 Mi rows on two processes, cut into more and more tasks a step:\n\n"
-        + table(("tasks", "seconds a step"), counts)
-        + "\n\n![seconds a step against rows, and against tasks](gallery/scale.png)"
-    )
+    return scale_growth.growth(rows_of, start_of, _step)
 
 
 def _step(source: Source, start: Parameters, jobs: int | None) -> float:
     steps(source, start, 1, jobs)
     many = max(4, min(22, 2**25 // source.n_samples))
     return per_step(lambda m: steps(source, start, m, jobs), 1, many)
-
-
-def _by_tasks(path: Path, client: Any, start: Parameters) -> dict[int, float]:
-    import segment.data.dask as cluster
-    import segment.data.stored as stored
-
-    found, each, size = {}, cluster._TASKS_EACH, stored._SPAN_BYTES
-    stored._SPAN_BYTES = 2**17
-    for count in (8, 16, 64, 256, 1024):
-        cluster._TASKS_EACH = count // 2
-        found[count] = _step(open_samples(path, client=client), start, None)
-    cluster._TASKS_EACH, stored._SPAN_BYTES = each, size
-    return found
-
-
-def _plot(found: dict[tuple[str, int], float], tasks: dict[int, float], sizes: list[int]) -> None:
-    from matplotlib.figure import Figure
-
-    from segment.style import save_figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for who in dict.fromkeys(name for name, _ in found):
-        left.loglog([n / 2**20 for n in sizes], [found[who, n] for n in sizes], "o-", label=who)
-    left.set(xlabel="rows, millions", ylabel="seconds a step", title="Cost grows with the rows")
-    left.legend(fontsize=8)
-    right.semilogx(list(tasks), list(tasks.values()), "o-", base=2)
-    right.set(xlabel="tasks a step", ylabel="seconds a step", title="16 Mi rows, two processes")
-    right.set_ylim(bottom=0)
-    save_figure(figure, ROOT / "docs" / "gallery" / "scale.png")
 
 
 def faults() -> str:
@@ -397,6 +338,67 @@ def _one_killed(folder: Path) -> str:
     return "the fit went on: " + ("the same bits" if same else "OTHER BITS")
 
 
+def _too_small(folder: Path) -> str:
+    """Fit what is eight times the workers' memory, a Dask array that makes its blocks."""
+    import dask.array
+    from distributed import Client, LocalCluster
+
+    size = 2**18
+    n = int(float(os.environ.get("SCALE_FAULT_GB", 4)) * 1e9 / 12) // size * size
+    piece = rows_of(size, 3, 3)
+
+    def block(block_info: Any) -> np.ndarray:
+        return piece + np.float32(1e-3 * block_info[None]["chunk-location"][0])
+
+    chunks = ((size,) * (n // size), (3,))
+    array = dask.array.map_blocks(block, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0), np.float32))
+    start = start_of(piece, 3)
+    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "512MB"}
+    options |= {"dashboard_address": None}
+    with LocalCluster(host="127.0.0.1", silence_logs=50, **options) as local, Client(local) as client:
+        before = set(client.run(os.getpid).values())
+        try:
+            found = steps(open_samples(array, client=client), start, 2)
+        except SegmentError as error:
+            return f"error: {error}"
+        restarts = len(set(client.run(os.getpid).values()) - before)
+    alone = steps(open_samples(array), start, 2)
+    same = np.array_equal(found.lower_bounds, alone.lower_bounds)
+    return f"blocks are made anew in every pass, {restarts} restarts: {'the same' if same else 'OTHER'} bits"
+
+
+def _killed_while_reading(folder: Path) -> str:
+    """Kill a program that has converted a CSV file; the next one removes what it leaves."""
+    path = folder / "x.csv"
+    np.savetxt(path, rows_of(2000, 3, 2), delimiter=",")
+    code = (
+        "import sys; from segment import open_samples as o; s = o(sys.argv[1]); print(1, flush=True); input()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        other.kill()
+    left = list(folder.glob("*.rows"))
+    for each in left:
+        os.utime(each, (0, 0))
+    command = [
+        sys.executable,
+        "-m",
+        "segment",
+        "table",
+        str(path),
+        "-k",
+        "2",
+        "-q",
+        "-o",
+        str(folder / "out"),
+    ]
+    subprocess.run(command, env=environment, check=True)
+    return f"left behind: {len(left)} file; after the next run: {len(list(folder.glob('*.rows')))}"
+
+
 def _changed(folder: Path) -> str:
     from segment.errors import DataError
 
@@ -435,6 +437,8 @@ def _full_disk(folder: Path) -> str:
 FAULTS: dict[str, Callable[[Path], str]] = {
     "one of two workers killed (SIGKILL) in the third step": _one_killed,
     "all workers lost, then `resume=True` in the same process": _all_lost,
+    "workers of 512 MB, a Dask array of 4 GB": _too_small,
+    "killed (SIGKILL) after a CSV file was converted to a temporary file": _killed_while_reading,
     "the file changed between two passes": _changed,
     "no room for the labels (files of 1 MB at most)": _full_disk,
 }

@@ -39,8 +39,9 @@ _AHEAD_EACH = 2
 _ADDENDS = 8
 # Bytes of what a pass does, above which it goes through a task of its own.
 _IN_CALL = 65536
-# Share of the workers' memory that blocks may take to be kept there.
+# Share of the workers' memory that blocks may take to be kept there, but for what a worker takes itself.
 _KEPT = 0.5
+_OWN = 400_000_000
 # Seconds that a pass waits for a first worker, or for one after the last has gone.
 PATIENCE = 60.0
 POLL = 5.0
@@ -87,9 +88,8 @@ class DaskEngine:
         self, reader: Reader, function: Callable[[Block], Any], spans: Sequence[Span], n_jobs: int | None
     ) -> Any:
         """Return the sum of what a function of read stretches finds."""
-        n = len(spans)
-        if self._may_take_runs(reader):
-            n = min(n, max(self._n_threads(), 1) * _TASKS_EACH)
+        most = self._n_threads() * _TASKS_EACH if self._may_take_runs(reader) else len(spans)
+        n = min(len(spans), most)
         cuts = [i * len(spans) // n for i in range(n + 1)]
         futures = self._submit(_sums_of, reader, function, spans, cuts)
         while len(futures) > _ADDENDS:
@@ -101,7 +101,7 @@ class DaskEngine:
         self, reader: Reader, function: Callable[[Block], Any], spans: Sequence[Span], n_jobs: int | None
     ) -> Iterator[Any]:
         """Yield what a function of read stretches finds, in order; a few tasks are ahead of what is taken."""
-        ahead = max(self._n_threads(), 1) * _TASKS_EACH
+        ahead = self._n_threads() * _TASKS_EACH
         for first in range(0, len(spans), ahead):
             cuts = list(range(first, min(first + ahead, len(spans)) + 1))
             for future in self._submit(_list_of, reader, function, spans, cuts):
@@ -114,7 +114,7 @@ class DaskEngine:
         pending: deque[Any] = deque()
         for item in items:
             pending.append(self._call(_applied, sent, item))
-            if len(pending) > _AHEAD_EACH * max(self._n_threads(), 1):
+            if len(pending) > _AHEAD_EACH * self._n_threads():
                 yield self._result(pending.popleft())
         while pending:
             yield self._result(pending.popleft())
@@ -174,18 +174,19 @@ class DaskEngine:
         return self.client.submit(function, *arguments, pure=False)
 
     def _n_threads(self) -> int:
-        return sum(self.client.nthreads().values())
+        return max(sum(self.client.nthreads().values()), 1)
+
+    def _workers(self) -> list[dict[str, Any]]:
+        return list(self.client.scheduler_info(n_workers=-1)["workers"].values())
 
     def _memory(self) -> float:
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        return float(sum(worker["memory_limit"] or np.inf for worker in workers))
+        return float(sum(max((w["memory_limit"] or np.inf) - _OWN, 0) for w in self._workers()))
 
     def _result(self, future: Any) -> Any:
-        """Return the result of a future; give up when no worker is left to compute it."""
         return self._results([future])[0]
 
     def _results(self, futures: list[Any]) -> list[Any]:
-        """Return the results of futures, gathered at once."""
+        """Return the results of futures, gathered at once; give up when no worker is left to compute them."""
         distributed = needed("distributed", "a cluster")
         alone_since = None
         while True:
@@ -193,12 +194,13 @@ class DaskEngine:
                 distributed.wait(futures, timeout=POLL)
                 return list(self.client.gather(futures))
             except distributed.TimeoutError:
-                if self.client.nthreads():
+                # Workers whose memory is full pause, maybe for ever.
+                if any(worker["status"] == "running" for worker in self._workers()):
                     alone_since = None
                 elif time.monotonic() - (alone_since := alone_since or time.monotonic()) > PATIENCE:
                     raise DataError(
-                        f"{self.client.scheduler.address}: no worker for {PATIENCE:.0f} s; start workers, "
-                        "and resume from the checkpoint if there is one"
+                        f"{self.client.scheduler.address}: no worker for {PATIENCE:.0f} s, or none whose "
+                        "memory is not full; start workers, and resume from the checkpoint, if any"
                     ) from None
             except distributed.KilledWorker as error:
                 raise DataError(
@@ -318,9 +320,8 @@ def engine_of(client: Any, is_collection: bool = False) -> DaskEngine | None:
 
 @lru_cache(maxsize=1)
 def _started(address: str) -> Any:
-    """Return a client for an address; equal addresses share it until the program ends."""
-    stack = ExitStack()
-    return stack.enter_context(connected(address))
+    """Return a client for an address; equal ones share it until the program ends."""
+    return ExitStack().enter_context(connected(address))
 
 
 @contextmanager
