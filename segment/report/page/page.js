@@ -122,6 +122,11 @@
     control(figure, (i) => [say("iteration", { i, n: input.max }), ...draws.map((draw) => draw(i))].join(words.between), 450);
   }
 
+  // A formula wider than the screen is scrolled, by keyboard too.
+  for (const formula of document.querySelectorAll("math[display=block]")) {
+    if (formula.scrollWidth > formula.clientWidth) formula.setAttribute("tabindex", "0");
+  }
+
   // A figure in its full size, over the page; Escape, the button or a click beside it closes it.
   const dialog = document.createElement("dialog");
   dialog.className = "large";
