@@ -10,7 +10,7 @@ _DOWN = np.array([0, 1, 0, -1])
 _RIGHT = np.array([1, 0, -1, 0])
 
 
-@kernel(inline=True)
+@kernel
 def _parts(grid, y, x, d):
     """Tell whether a border leaves the grid point (y, x) in direction d."""
     if d == 0:
@@ -22,7 +22,7 @@ def _parts(grid, y, x, d):
     return grid[y, x] != grid[y, x + 1]
 
 
-@kernel(inline=True)
+@kernel
 def _degree(grid, y, x):
     """Return how many borders meet at a grid point; from three on it is a junction."""
     n = 0
@@ -31,7 +31,7 @@ def _degree(grid, y, x):
     return n
 
 
-@kernel(inline=True)
+@kernel
 def _quadrant(grid, y, x, q):
     """Return the area northeast, southeast, southwest or northwest of a grid point."""
     if q == 0:

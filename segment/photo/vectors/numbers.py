@@ -129,7 +129,7 @@ def _lead_out(
     return placed
 
 
-def _box(number: Number, shape: tuple[int, int], margin: float) -> tuple[slice, slice]:
+def _box(number: Number, margin: float) -> tuple[slice, slice]:
     """Return the pixels around a number, to a margin in pixels."""
     y, x = int(number.y), int(number.x)
     reach = int(margin) + 1
@@ -138,9 +138,9 @@ def _box(number: Number, shape: tuple[int, int], margin: float) -> tuple[slice, 
 
 def _take(taken: np.ndarray, number: Number, scale: float) -> None:
     """Mark the pixels that a number covers."""
-    taken[_box(number, taken.shape, 0.8 * radius_of(number.text, number.size) / scale)] = True
+    taken[_box(number, 0.8 * radius_of(number.text, number.size) / scale)] = True
 
 
 def _block(clearance: np.ndarray, number: Number, scale: float) -> None:
     """Leave no room for another number over this one."""
-    clearance[_box(number, clearance.shape, 1.8 * radius_of(number.text, number.size) / scale)] = 0.0
+    clearance[_box(number, 1.8 * radius_of(number.text, number.size) / scale)] = 0.0

@@ -14,7 +14,8 @@ from segment.photo.vectors.paths import path_data
 
 # Where two areas meet, renderers mix the colors of both with what lies below: a bright hairline. So the area
 # that is painted first gets a line of its color along the border, half of which the other area covers. It is
-# as wide at every scale: two pixels of the screen, so that one lies below whatever the other area leaves.
+# as wide at every scale: two pixels of the screen, so that one lies below whatever the other area leaves
+# (docs/decisions/svg-seams.md).
 _SEAM = 'fill="none" stroke-width="2" vector-effect="non-scaling-stroke"'
 
 
