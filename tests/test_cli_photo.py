@@ -95,17 +95,23 @@ def test_all_outputs_of_a_bundled_photo(run):
     assert result.exit_code == 0
     endings = [name.removeprefix("cat") for name in names("out")]
     assert endings == [
+        ".geojson",
         ".json",
+        ".svg",
         "_anomaly.json",
         "_anomaly.png",
         "_anomaly.tif",
         "_anomaly_areas.png",
+        "_coco.json",
+        "_labelme.json",
         "_labels.png",
         "_mask_00.png",
         "_mask_01.png",
         "_measurements.csv",
         "_model.npz",
         "_overlay.png",
+        "_paint.pdf",
+        "_paint.svg",
         "_palette.css",
         "_palette.gpl",
         "_palette.json",

@@ -205,6 +205,12 @@ def test_what_cannot_be(options, code, message, tiles):
     assert (found, message in told) == (code, True), told
 
 
+@pytest.mark.parametrize("region", [(-1, 0, 5, 5), (0, 0, 0, 5), (50, 40, 11, 5), (50, 40, 5, 9)])
+def test_a_region_that_reaches_out_of_the_photo(region):
+    with pytest.raises(ImageError, match="reaches out of the photo, which has 60 x 48 pixels"):
+        chosen(Photo.of(IMAGE), Where(region=region))
+
+
 def test_polygons_that_cannot_be():
     Path("far.geojson").write_text(
         json.dumps({"type": "Polygon", "coordinates": [[[90, 0], [99, 0], [99, 9]]]})

@@ -118,7 +118,7 @@ class Where:
             )
         if self.mask is not None and mask is None:
             mask = _mask_of(self.mask, shape, source)
-        return Placed(self, shape, mask)
+        return Placed(self, mask)
 
     def facts(self) -> dict[str, object]:
         """Return what the sidecar says of it, without the mask's name: its content decides."""
@@ -137,7 +137,6 @@ class Placed:
     """Which part of photos of one shape counts; `mask` gives the weights of rows."""
 
     where: Where
-    shape: tuple[int, int]
     mask: Mask | None
 
     def weigh(self, start: int, display: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -226,7 +225,7 @@ def nothing_left(outside: dict[str, int], n_pixels: int, source: str) -> ImageEr
 
 def _check_region(region: tuple[int, int, int, int], shape: tuple[int, int], source: str) -> None:
     x, y, width, height = region
-    if x + width > shape[1] or y + height > shape[0]:
+    if min(x, y) < 0 or min(width, height) < 1 or x + width > shape[1] or y + height > shape[0]:
         raise ImageError(
             f"{source}: the region x {x} to {x + width}, y {y} to {y + height} reaches out of the photo, "
             f"which has {shape[1]} x {shape[0]} pixels; --region takes x,y,width,height"
