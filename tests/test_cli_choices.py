@@ -17,6 +17,7 @@ from segment.photo.palette_fit import PALETTE_FITS
 from segment.photo.regions.segmentation import DETAILS
 from segment.photo.smooth import SMOOTHINGS
 from segment.photo.tiles.photo import BAD_TILES
+from segment.words import LANGUAGES
 
 SOURCES = {
     "photo method": METHODS,
@@ -34,6 +35,8 @@ SOURCES = {
     "digits refine": REFINEMENTS,
     "table covariance_type": COVARIANCE_TYPES,
     "table criterion": CRITERIA,
+    "lab language": LANGUAGES,
+    "report language": LANGUAGES,
     "lab names": ("list", "all", *EXPERIMENTS),
     "datasets fetch name": DATASETS,
     "datasets verify name": DATASETS,

@@ -224,7 +224,7 @@ def language_option(function: Function) -> Function:
         default="en",
         show_default=True,
         callback=checked,
-        help="Language of pages, tables and figures; JSON and messages stay English.",
+        help="Language of pages, tables and figures: en or zh (Chinese); JSON and messages stay English.",
     )(function)
 
 

@@ -61,7 +61,7 @@ _DECORATORS = (
         type=click.Choice(PAPERS, case_sensitive=False),
         default=OutputSettings.paper,
         show_default=True,
-        help="Size of the page to paint.",
+        help="Size of the page to paint: a4 (210 x 297 mm) or letter (8.5 x 11 inches).",
     ),
     click.option(
         "--pixel-size",
