@@ -9,6 +9,7 @@ import numpy as np
 from segment.errors import ImageError
 from segment.lab.outcome import Column, Table
 from segment.lab.write import FORMATS, PRINT_DPI, write_tables
+from segment.output import data_uri
 from segment.photo import PhotoSegmentation, read_photo, segment_photo
 from segment.photo.draw import draw_overlay, draw_segmented, draw_sheet, hex_code
 from segment.photo.inputs import Input, find_inputs
@@ -64,7 +65,8 @@ def photos_section(settings: Settings) -> Section:
     inputs, errors, _ = find_inputs(settings.photos)
     problems = [str(error) for error in errors]
     blocks: list[Any] = []
-    rows, record = [], {}
+    rows: list[tuple[Any, ...]] = []
+    record: dict[str, Any] = {}
     for given in inputs:
         try:
             segmentation = _segment(given, settings)
@@ -72,6 +74,8 @@ def photos_section(settings: Settings) -> Section:
         except Exception as error:  # whatever it is, the other photos shall come out
             problems.append(_naming(given.source, reason(error)))
             continue
+        if not rows:
+            blocks += _drawings(given.flat_name, segmentation, settings)
         rows.append(_row(given, segmentation))
         record[given.flat_name] = _record(given, segmentation)
     if not rows:
@@ -192,6 +196,53 @@ def _sheet(name: str, segmentation: PhotoSegmentation, settings: Settings) -> Fi
     alt = say("Three views of {name} above a bar chart of its palette and a curve of ICL.", name=name)
     large = embedded_figure(paths[0], alt, PRINT_DPI)
     return Figure(f"photo-{name}", caption, _smaller(paths[0], large))
+
+
+def _drawings(name: str, segmentation: PhotoSegmentation, settings: Settings) -> list[Figure]:
+    """Draw the areas as curves and as a page to paint by numbers."""
+    from segment.photo.outputs.settings import OutputSettings
+    from segment.photo.vectors.labels import drawn_labels
+    from segment.photo.vectors.paint import paint_page
+    from segment.photo.vectors.svg import svg_text
+
+    height, width = segmentation.photo.shape
+    shrunk = min(1.0, _SHOWN / max(height, width))
+    drawn, palette = OutputSettings(min_area=4), segmentation.palette
+    svg = svg_text(drawn_labels(segmentation, drawn), palette, title=name, tolerance=drawn.tolerance)
+    curves = Image(
+        data_uri(svg.encode(), "svg+xml"),
+        round(width * shrunk),
+        round(height * shrunk),
+        say("{name} in areas of one color each, with smooth borders", name=name),
+    )
+    stem = settings.folder / "figures" / f"photo_{name}_paint"
+    with drawing():
+        page = paint_page(
+            segmentation.label_map,
+            palette,
+            title=name,
+            paper=drawn.paper,
+            tolerance=drawn.tolerance,
+            min_area=None,
+        )
+        paths = save_formats(page, stem, FORMATS, PRINT_DPI)
+    painted = embedded_figure(
+        paths[0],
+        say("Outlines of {name} with a number in each area, above a legend of colors", name=name),
+        PRINT_DPI,
+    )
+    return [
+        Figure(
+            f"photo-{name}-curves",
+            say("{name} as curves (SVG): each border is traced once, and shared by both sides.", name=name),
+            curves,
+        ),
+        Figure(
+            f"photo-{name}-paint",
+            say("{name} to paint by numbers: each area has the number of its color.", name=name),
+            painted,
+        ),
+    ]
 
 
 def _smaller(path: Any, large: Image) -> Image:
