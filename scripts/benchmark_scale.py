@@ -104,7 +104,8 @@ def spark(folder: Path, X: np.ndarray, k: int) -> tuple[list[float], str]:
     columns = {f"x{i}": X[:, i].astype(np.float64) for i in range(X.shape[1])}
     pyarrow.parquet.write_table(pyarrow.table(columns), path, row_group_size=len(X) // 8)
     (folder / "spark.py").write_text(SPARK)
-    command = [python, str(folder / "spark.py"), str(path), str(k), "2", "6" if len(X) > 10**6 else "42"]
+    few, many = ("1", "3") if len(X) > 10**6 else ("2", "42")
+    command = [python, str(folder / "spark.py"), str(path), str(k), few, many]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=420)
     except subprocess.TimeoutExpired:
