@@ -109,6 +109,19 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
+# Size and time of a file.
+Stamp = tuple[int, int]
+
+
+def stamp_of(path: str | os.PathLike[str]) -> Stamp:
+    """Return what tells that a file has changed: its size in bytes and time in ns; zeros if it is gone."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic_path(path) as temporary:

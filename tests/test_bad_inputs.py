@@ -346,6 +346,7 @@ CALLS = {
     "photo, jobs as text": (lambda: segment_photo(IMAGE, n_components=1, n_jobs="2"), "n_jobs is '2'"),
     "regions of one dimension": (lambda: segment_regions(np.zeros(5, np.uint8)), r"shape \(5,\)"),
     "regions 0 to 255 in float": (lambda: segment_regions(np.full((9, 9, 3), 255.0)), "divide them by 255"),
+    "palette of a number": (lambda: segment_photo(IMAGE, palette=5), r"palette is int64 \(\)"),
     "regions, no region": (lambda: segment_regions(IMAGE, n_regions=0), "n_regions is 0"),
     "regions, scale 2": (lambda: segment_regions(IMAGE, scale=2), "scale is 2"),
     "tree of a missing file": (lambda: RegionTree.load("missing.npz"), "missing.npz: no such file"),

@@ -197,15 +197,34 @@ _SHARED: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def shared_options(*names: str) -> Callable[[Function], Function]:
-    """Add the options that mean the same in every command: seed, jobs, force, json, quiet, verbose."""
+def options_of(*decorators: Callable[[Any], Any]) -> Callable[[Function], Function]:
+    """Return what adds a group of options, in their order."""
 
     def decorate(function: Function) -> Function:
-        for name in reversed(names):
-            function = _SHARED[name](function)
+        for each in reversed(decorators):
+            function = each(function)
         return function
 
     return decorate
+
+
+def shared_options(*names: str) -> Callable[[Function], Function]:
+    """Add the options that mean the same in every command: seed, jobs, force, json, quiet, verbose."""
+    return options_of(*(_SHARED[name] for name in names))
+
+
+def components_option(help: str) -> Callable[[Function], Function]:
+    """Add `-k`, the number of colors."""
+    return click.option(
+        "-k",
+        "--components",
+        "n_components",
+        type=CountOrAuto(),
+        metavar="K|auto",
+        default="auto",
+        show_default=True,
+        help=help,
+    )
 
 
 def language_option(function: Function) -> Function:

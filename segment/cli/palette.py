@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segment.cli.common import CountOrAuto, complete_files, print_json, reports_errors, shared_options
+from segment.cli.common import complete_files, components_option, print_json, reports_errors, shared_options
 
 if TYPE_CHECKING:
     from segment.photo.color_segmentation import PhotoSegmentation
@@ -16,16 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("photo", metavar="PHOTO", shell_complete=complete_files)
-@click.option(
-    "-k",
-    "--components",
-    "n_components",
-    type=CountOrAuto(),
-    metavar="K|auto",
-    default="auto",
-    show_default=True,
-    help="Colors; auto lets ICL choose from 1 .. 12.",
-)
+@components_option("Colors; auto lets ICL choose from 1 .. 12.")
 @click.option("--css", is_flag=True, help="Print custom properties for a style sheet.")
 @shared_options("seed", "jobs", "json")
 @reports_errors

@@ -13,9 +13,9 @@ import click
 from segment.cli.common import (
     EXIT_FAILED,
     EXIT_SOME_FAILED,
-    CountOrAuto,
     cluster_of,
     complete_files,
+    components_option,
     is_given,
     live_line,
     output_option,
@@ -31,20 +31,21 @@ from segment.cli.photo_outputs import check_settings, output_settings, settings_
 from segment.cli.photo_palette import (
     PALETTE_OPTIONS,
     check_palette_options,
-    files_read,
     palette_fitting,
     palette_options,
     share_colors,
 )
-from segment.cli.photo_run import Plan, announce_compilation, attempted, prepare_tables, run_job
-from segment.cli.photo_target import target_of
-from segment.cli.photo_tiles import SmoothChoice, tile_options, tiled_plan, whole_kinds
+from segment.cli.photo_run import Plan, announce_compilation, attempted, files_read, prepare_tables, run_job
+from segment.cli.photo_target import Target, target_of
+from segment.cli.photo_tiles import SmoothChoice, Tiled, tile_options, tiled_plan, whole_kinds
 from segment.cli.photo_where import reader_of, where_asked, where_of, where_options
 from segment.errors import SegmentError
 from segment.output import to_plain
 from segment.photo.outputs import DEFAULT, METHODS, OUTPUTS, SIDECAR, TILED, kinds_of
 
 if TYPE_CHECKING:
+    from segment.photo.batch import Job
+    from segment.photo.inputs import Inputs
     from segment.photo.segmentation import Segmentation
     from segment.photo.where import Where
     from segment.stopwatch import Stopwatch
@@ -79,16 +80,7 @@ def _output_help() -> str:
     help="colors: cluster the colors. regions: find connected regions, as people would draw them; --regions, "
     "--scale, --detail and --edits imply it.  [default: colors]",
 )
-@click.option(
-    "-k",
-    "--components",
-    "n_components",
-    type=CountOrAuto(),
-    metavar="K|auto",
-    default="auto",
-    show_default=True,
-    help="Color clusters; auto takes the fewest of 1 .. 12 that gain nearly the best ICL.",
-)
+@components_option("Color clusters; auto takes the fewest of 1 .. 12 that gain nearly the best ICL.")
 @click.option(
     "--covariance",
     "covariance_type",
@@ -227,6 +219,24 @@ def photo(ctx: click.Context, **options: Any) -> None:
         fitting = {name: options[name] for name in FITTING}
         jobs, plan = share_colors(jobs, plan, reader_of(options, where), options, fitting)
         failed = total - len(jobs)
+    missed, is_well = _segment_all(jobs, plan, large, target, find, options)
+    failed += missed
+    if failed and failed == total and is_well:
+        sys.exit(EXIT_FAILED)
+    if failed or not is_well:
+        sys.exit(EXIT_SOME_FAILED)
+
+
+def _segment_all(
+    jobs: list[Job],
+    plan: Plan,
+    large: Tiled,
+    target: Target | None,
+    find: Callable[[], Inputs],
+    options: dict[str, Any],
+) -> tuple[int, bool]:
+    """Segment what is there, then what arrives; return failures of the first, and if the rest is well."""
+    failed = 0
     whole = [job for job in jobs if job.source not in large.sources]
     tables = prepare_tables(plan, whole if target is None else [])
     run = run_job if target is None else target.write
@@ -236,10 +246,7 @@ def photo(ctx: click.Context, **options: Any) -> None:
             failed += not attempted(job.source, work)
     is_well = not options["watch"] or watch_folders(find, jobs, whole, plan, options)
     tables()
-    if not is_well:
-        sys.exit(EXIT_SOME_FAILED)
-    if failed:
-        sys.exit(EXIT_FAILED if failed == total else EXIT_SOME_FAILED)
+    return failed, is_well
 
 
 def _method_and_kinds(ctx: click.Context, options: dict[str, Any]) -> tuple[str, tuple[str, ...]]:

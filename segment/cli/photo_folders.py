@@ -6,17 +6,20 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from segment.cli.common import say, say_error
-from segment.cli.photo_run import Plan, attempted, run_job
+from segment.cli.photo_run import Plan, attempted, files_read, run_job
 from segment.errors import DataError
+from segment.output import Stamp, stamp_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from segment.photo.batch import Job
     from segment.photo.inputs import Input, Inputs
 
@@ -37,8 +40,6 @@ SETTLED = 0.6
 
 _POLL_MS = 300
 
-Stamp = tuple[int, int]
-
 
 def tell_skipped(skipped: list[str], verbose: bool) -> None:
     """Say how many files of the folders are no photos, and name the first of them, or all."""
@@ -57,10 +58,8 @@ def check_watching(options: dict[str, Any]) -> None:
     for text in options["inputs"]:
         if not os.path.isdir(text):
             raise click.UsageError(f"--watch takes folders; {text} is none")
-    try:
-        import watchfiles  # noqa: F401
-    except ImportError as error:
-        raise DataError(f"--watch needs watchfiles: {EXTRA}") from error
+    if find_spec("watchfiles") is None:
+        raise DataError(f"--watch needs watchfiles: {EXTRA}")
 
 
 def watch_folders(
@@ -89,7 +88,7 @@ def watch_folders(
     is_well = True
     try:
         for sources in arrivals.wait(options["inputs"], options["recursive"], quiet=plan.quiet):
-            is_well &= _segment_new(sources, arrivals, done, plan)
+            is_well &= _segment_new(sources, arrivals, done, plan, files_read(options))
     except KeyboardInterrupt:
         # The way to end it; a photo that was being segmented leaves nothing half-written.
         if not plan.quiet:
@@ -97,12 +96,14 @@ def watch_folders(
     return is_well
 
 
-def _segment_new(sources: list[str], arrivals: Arrivals, done: list[Job], plan: Plan) -> bool:
+def _segment_new(
+    sources: list[str], arrivals: Arrivals, done: list[Job], plan: Plan, also_read: list[Path]
+) -> bool:
     """Segment photos that have arrived; return whether all could be."""
     from segment.photo.batch import plan_jobs
 
     # All photos are named, so that each has a name of its own; only the new ones are segmented.
-    jobs, conflicts = plan_jobs(arrivals.photos(), plan.output, plan.kinds)
+    jobs, conflicts = plan_jobs(arrivals.photos(), plan.output, plan.kinds, also_read)
     wrong = [problem for problem in conflicts if any(str(problem).startswith(f"{s}: ") for s in sources)]
     for problem in wrong:
         say_error(problem)
@@ -126,7 +127,7 @@ class Arrivals:
         self.segmented: set[str] = set()
         for job in seen:
             self.finished(job)
-            self._known[job.source] = _stamp(job.source)
+            self._known[job.source] = stamp_of(job.source)
 
     def photos(self) -> list[Input]:
         """Return the photos that are there now."""
@@ -168,7 +169,7 @@ class Arrivals:
         """Return the photos that have changed and changed no more; `changed` is brought up to date."""
         now, ready = monotonic(), []
         for source in (photo.source for photo in self.photos()):
-            stamp = _stamp(source)
+            stamp = stamp_of(source)
             if self._known.get(source) == stamp:
                 changed.pop(source, None)
             elif source not in changed or changed[source][0] != stamp:
@@ -178,12 +179,3 @@ class Arrivals:
                 del changed[source]
                 ready.append(source)
         return ready
-
-
-def _stamp(source: str) -> Stamp:
-    """Return size and time of a file; zeros where it has gone again."""
-    try:
-        status = Path(source).stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from segment.cli.common import is_given, spelled_option
+from segment.cli.common import is_given, options_of, spelled_option
 from segment.errors import DataError
 from segment.photo.outputs import OUTPUTS
 from segment.photo.outputs.settings import PAPERS, OutputSettings
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 _NAMES = tuple(field.name for field in fields(OutputSettings))
 
@@ -40,7 +38,7 @@ class Length(click.ParamType):
         return length, found[2]
 
 
-_DECORATORS = (
+output_settings = options_of(
     click.option(
         "--tolerance",
         type=click.FloatRange(0),
@@ -79,13 +77,6 @@ _DECORATORS = (
     ),
     click.option("--parquet", is_flag=True, help="Write the measurements of the batch as Parquet too."),
 )
-
-
-def output_settings(function: Function) -> Function:
-    """Add the options that are settings of outputs."""
-    for decorate in reversed(_DECORATORS):
-        function = decorate(function)
-    return function
 
 
 def settings_from(options: dict[str, Any]) -> OutputSettings:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from segment.cli.common import is_given, progress, say, spelled_option
+from segment.cli.common import is_given, options_of, progress, say, spelled_option
 from segment.cli.photo_run import Plan, announce_compilation, attempted, told_colors
 from segment.errors import ImageError
 
@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from segment.photo.shared import ColorPool, SharedFit
     from segment.stopwatch import Stopwatch
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
 PALETTE_FITS = ("none", "weights", "covariances")
 PALETTE_OPTIONS = ("shared", "palette", "palette_fit", "reference")
 
-_DECORATORS = (
+palette_options = options_of(
     click.option(
         "--shared",
         is_flag=True,
@@ -57,22 +55,6 @@ _DECORATORS = (
 )
 
 
-def palette_options(function: Function) -> Function:
-    """Add the options of palettes that are given or shared."""
-    for decorate in reversed(_DECORATORS):
-        function = decorate(function)
-    return function
-
-
-def files_read(options: dict[str, Any]) -> list[Path]:
-    """Return the files besides photos that are read: no output may replace them."""
-    return [
-        Path(options[name])
-        for name in ("model_path", "mask", "palette", "reference", "edits", "hints")
-        if options[name]
-    ]
-
-
 def check_palette_options(ctx: click.Context, options: dict[str, Any], by_tiles: frozenset[str]) -> None:
     """Refuse what does not go together with a usage error."""
     given = [name for name in PALETTE_OPTIONS if is_given(ctx, name)]
@@ -97,7 +79,7 @@ def check_palette_options(ctx: click.Context, options: dict[str, Any], by_tiles:
 def palette_fitting(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read what is given; return it as arguments of the fit, and as what sidecars say was asked for."""
     if options["palette"]:
-        from segment.photo.draw import hex_code
+        from segment.photo.colors import hex_code
         from segment.photo.palettes import read_palette
 
         palette = read_palette(options["palette"])

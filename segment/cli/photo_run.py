@@ -54,6 +54,15 @@ class Plan:
     target: Path | None = None
 
 
+def files_read(options: dict[str, Any]) -> list[Path]:
+    """Return the files besides photos that are read: no output may replace them."""
+    return [
+        Path(options[name])
+        for name in ("model_path", "mask", "palette", "reference", "edits", "hints")
+        if options[name]
+    ]
+
+
 def attempted(source: str, work: Callable[[], object]) -> bool:
     """Do some work on a photo; where it fails, say so in a line that names the photo, and return False."""
     try:
@@ -174,10 +183,9 @@ def announce_compilation(quiet: bool) -> None:
 
 
 def _named_colors(palette: np.ndarray, shares: np.ndarray) -> list[str]:
-    return [
-        "#{:02x}{:02x}{:02x}".format(*color) + f" {share:.1%}"
-        for color, share in zip(palette.tolist(), shares, strict=True)
-    ]
+    from segment.photo.colors import hex_code
+
+    return [f"{hex_code(color)} {share:.1%}" for color, share in zip(palette, shares, strict=True)]
 
 
 def told_colors(palette: np.ndarray, shares: np.ndarray) -> str:

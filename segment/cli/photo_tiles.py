@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from segment.cli.common import dask_option, is_given, live_line, spelled_option
+from segment.cli.common import dask_option, is_given, live_line, options_of, spelled_option
 from segment.cli.photo_run import Plan, announce_compilation
 from segment.errors import SegmentError
 from segment.output import to_plain
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from segment.photo.segmentation import Segmentation
     from segment.photo.where import Where
     from segment.stopwatch import Stopwatch
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 BAD_TILES = ("refuse", "mask")
 # Each of them, and --dask, has a photo read by tiles, whatever its size.
@@ -83,7 +81,7 @@ class SmoothChoice(click.Choice[str]):
         return super().convert(value, param, ctx)
 
 
-_DECORATORS = (
+tile_options = options_of(
     click.option(
         "--memory",
         type=Memory(),
@@ -111,13 +109,6 @@ _DECORATORS = (
     ),
     dask_option("Read by tiles, count and label"),
 )
-
-
-def tile_options(function: Function) -> Function:
-    """Add the options of photos that are read by tiles."""
-    for decorate in reversed(_DECORATORS):
-        function = decorate(function)
-    return function
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from segment.cli.common import options_of
 from segment.errors import SegmentError
 
 if TYPE_CHECKING:
     from segment.photo.photo import Photo
     from segment.photo.where import Where
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Box(click.ParamType):
@@ -36,7 +35,7 @@ class Box(click.ParamType):
         return x, y, width, height
 
 
-_DECORATORS = (
+where_options = options_of(
     click.option(
         "--mask",
         type=click.Path(exists=True, dir_okay=True),
@@ -57,13 +56,6 @@ _DECORATORS = (
         "#00ff00. May be repeated.",
     ),
 )
-
-
-def where_options(function: Function) -> Function:
-    """Add the options that say which part of a photo counts."""
-    for decorate in reversed(_DECORATORS):
-        function = decorate(function)
-    return function
 
 
 def where_of(options: dict[str, Any]) -> Where:

@@ -23,7 +23,7 @@ from segment.photo.color_segmentation import PhotoSegmentation
 from segment.photo.colors import BANDS, color_space_of, lightness_order, to_features
 from segment.photo.distinct import DistinctColors, distinct_colors
 from segment.photo.model import PhotoModel
-from segment.photo.palette_fit import fit_palette, like_reference
+from segment.photo.palette_fit import as_palette, fit_palette, like_reference
 from segment.photo.photo import Photo, to_uint8
 from segment.photo.segmentation import palette_of
 from segment.photo.selection import Selection, select_n_components
@@ -175,7 +175,7 @@ def fit_model(
     if palette is None:
         result, selection = fit_colors(samples, color_space, check=check, **shared, **fitting)
         return Fitted(PhotoModel(result.parameters, color_space), result, selection, result.log_likelihood)
-    check(len(palette))
+    check(len(as_palette(palette)))
     model, found = fit_palette(samples, color_space, palette, fit=palette_fit, **shared)
     reached = (
         log_likelihood(samples, model.parameters, n_jobs=n_jobs) if found is None else found.log_likelihood

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ _LISTED = 24
 _STRIP, _GAP = 36, 8
 
 
-class InNotebooks:
+class InNotebooks(ABC):
     """What a segmentation is in a notebook; it has the attributes of `Segmentation`."""
 
     photo: Photo
@@ -32,9 +33,9 @@ class InNotebooks:
     palette: np.ndarray
     shares: np.ndarray
 
+    @abstractmethod
     def found(self) -> str:
         """Say in a few words what was found."""
-        raise NotImplementedError
 
     def _views(self, step: int) -> list[tuple[str, np.ndarray]]:
         """Return every n-th pixel of the photo and of the photo in the colors of its labels, with names."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,8 +9,9 @@ from functools import lru_cache
 import numpy as np
 
 from segment.errors import DataError, ImageError
+from segment.output import Stamp, stamp_of
 from segment.parallel import block_ranges, map_blocks
-from segment.photo.colors import to_features
+from segment.photo.colors import hex_code, to_features
 from segment.photo.photo import Photo
 from segment.photo.read import read_photo
 from segment.photo.shapes.raster import covered
@@ -122,9 +122,7 @@ class Where:
 
     def facts(self) -> dict[str, object]:
         """Return what the sidecar says of it, without the mask's name: its content decides."""
-        ignored = [
-            "#{:02x}{:02x}{:02x}".format(*color.color) + f"~{color.tolerance:g}" for color in self.ignored
-        ]
+        ignored = [f"{hex_code(color.color)}~{color.tolerance:g}" for color in self.ignored]
         return {"region": self.region, "ignore": ignored or None}
 
 
@@ -260,19 +258,11 @@ def polygon_mask(path: str, shape: tuple[int, int]) -> Mask:
 
 def mask_values(path: str) -> np.ndarray:
     """Read a mask, (M, N) float32: its alpha, or else its largest channel, so that the largest value is 1."""
-    return _read_mask(path, _stamp(path))
-
-
-def _stamp(path: str) -> tuple[int, int]:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
+    return _read_mask(path, stamp_of(path))
 
 
 @lru_cache(maxsize=1)
-def _read_mask(path: str, stamp: tuple[int, int]) -> np.ndarray:
+def _read_mask(path: str, stamp: Stamp) -> np.ndarray:
     # Read once for all photos of a batch.
     try:
         photo = read_photo(path, allow_large=True)

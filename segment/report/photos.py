@@ -11,7 +11,8 @@ from segment.lab.outcome import Column, Table
 from segment.lab.write import FORMATS, PRINT_DPI, write_tables
 from segment.output import data_uri
 from segment.photo import PhotoSegmentation, read_photo, segment_photo
-from segment.photo.draw import draw_overlay, draw_segmented, draw_sheet, hex_code
+from segment.photo.colors import hex_code
+from segment.photo.draw import draw_overlay, draw_segmented, draw_sheet
 from segment.photo.inputs import Input, find_inputs
 from segment.photo.selection import SAMPLE_SIZE
 from segment.report.blocks import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segment.errors import ImageError
-from segment.photo.draw import hex_code
+from segment.photo.colors import hex_code
 from segment.photo.photo import Photo, to_uint8
 from segment.photo.read import read_photo
 from segment.photo.shapes.raster import covered

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segment.output import write_text
-from segment.photo.draw import hex_code
+from segment.photo.colors import hex_code
 from segment.photo.outputs.naming import at
 from segment.photo.outputs.settings import OutputSettings
 

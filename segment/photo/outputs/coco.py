@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from segment.output import json_text, write_text
-from segment.photo.draw import hex_code
+from segment.photo.colors import hex_code
 from segment.photo.outputs.naming import at
 from segment.photo.outputs.settings import OutputSettings
 from segment.photo.segmentation import Segmentation

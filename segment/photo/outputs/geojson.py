@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from segment.output import json_text, write_text
-from segment.photo.draw import hex_code
+from segment.photo.colors import hex_code
 from segment.photo.outputs.naming import at
 from segment.photo.outputs.settings import OutputSettings
 from segment.photo.segmentation import Segmentation

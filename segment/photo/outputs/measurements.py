@@ -12,8 +12,7 @@ import numpy as np
 
 from segment.errors import OutputError
 from segment.output import atomic_path, write_text
-from segment.photo.colors import to_features
-from segment.photo.draw import hex_code
+from segment.photo.colors import hex_code, to_features
 from segment.photo.outputs.naming import at
 from segment.photo.outputs.settings import OutputSettings
 from segment.photo.segmentation import Segmentation

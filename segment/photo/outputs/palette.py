@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from segment.output import atomic_path, write_json, write_text
-from segment.photo.draw import draw_palette, hex_code
+from segment.photo.colors import hex_code
+from segment.photo.draw import draw_palette
 from segment.photo.outputs.naming import at
 from segment.photo.outputs.settings import OutputSettings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from segment.photo.draw import hex_code
+from segment.photo.colors import hex_code
 from segment.photo.specks import merge_specks
 from segment.photo.vectors.arcs import Topology, trace
 from segment.photo.vectors.curves import Curves, smooth

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from segment.photo.draw import hex_code
+from segment.photo.colors import hex_code
 from segment.photo.vectors.arcs import trace
 from segment.photo.vectors.curves import smooth
 from segment.photo.vectors.paths import path_data
