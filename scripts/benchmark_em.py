@@ -85,28 +85,37 @@ def fit_onedal(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
     import daal4py
 
     # oneDAL counts M-steps, `fit_em` E-steps: its last E-step scores what the M-step before has made.
-    fit = daal4py.em_gmm(start.n_components, maxIterations=n_iter - 1, accuracyThreshold=0.0)
-    found = fit.compute(X, start.weights[None], start.means, list(start.covariances))
-    return Parameters(found.weights.ravel(), found.means, np.stack(found.covariances), "full")
+    fit = daal4py.em_gmm(
+        start.n_components,
+        maxIterations=n_iter - 1,
+        accuracyThreshold=0.0,
+        covarianceStorage="diagonal" if start.covariance_type == "diag" else "full",
+    )
+    given = [np.atleast_2d(covariance) for covariance in start.covariances]
+    found = fit.compute(X, start.weights[None], start.means, given)
+    covariances = np.reshape(found.covariances, start.covariances.shape)
+    return Parameters(found.weights.ravel(), found.means, covariances, start.covariance_type)
 
 
 def fit_sklearn(X: np.ndarray, start: Parameters, n_iter: int, reg_covar: float = 0.0) -> Parameters:
     from sklearn.mixture import GaussianMixture
 
+    is_diag = start.covariance_type == "diag"
     model = GaussianMixture(
         start.n_components,
+        covariance_type=start.covariance_type,
         tol=0,
         reg_covar=reg_covar,
         max_iter=n_iter - 1,
         init_params="random_from_data",
         weights_init=start.weights,
         means_init=start.means,
-        precisions_init=np.linalg.inv(start.covariances),
+        precisions_init=1.0 / start.covariances if is_diag else np.linalg.inv(start.covariances),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(X)
-    return Parameters(model.weights_, model.means_, model.covariances_, "full")
+    return Parameters(model.weights_, model.means_, model.covariances_, start.covariance_type)
 
 
 def fit_opencv(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:

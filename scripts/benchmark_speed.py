@@ -1,75 +1,28 @@
 """Forms of covariance beside the peers, whole fits of 50 steps, many components; all in turn, in one run."""
 
 import statistics
-import warnings
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from benchmark_em import digits, pixels
+from benchmark_em import (
+    FEW,
+    MANY,
+    Fit,
+    digits,
+    fit_onedal,
+    fit_ours,
+    fit_ours_float32,
+    fit_sklearn,
+    mean_log_likelihood,
+    per_iteration,
+    pixels,
+)
 from page import in_turn, ratio, table, timed, write_section
 
-from segment.errors import ConvergenceWarning
-from segment.mixture import Parameters, Samples, fit_em, initial_parameters
-from segment.mixture.expectation import score_samples
+from segment.mixture import Parameters, Samples, initial_parameters
 
-# Fits samples from a start, for so many E-steps.
-Fit = Callable[[np.ndarray, Parameters, int], Parameters]
-
-ROUNDS, FEW, MANY, WHOLE = 5, 2, 12, 50
-
-
-def ours(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        result = fit_em(
-            Samples.of(X),
-            start,
-            tol=-np.inf,
-            max_iter=n_iter,
-            reg_covar=0,
-            acceleration=None,
-        )
-    return result.parameters
-
-
-def onedal(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
-    """Run oneDAL; it counts M-steps, `fit_em` E-steps."""
-    import daal4py
-
-    is_diag = start.covariance_type == "diag"
-    fit = daal4py.em_gmm(
-        start.n_components,
-        maxIterations=n_iter - 1,
-        accuracyThreshold=0.0,
-        covarianceStorage="diagonal" if is_diag else "full",
-    )
-    given = [np.atleast_2d(covariance) for covariance in start.covariances]
-    found = fit.compute(X, start.weights[None], start.means, given)
-    covariances = np.stack([covariance.squeeze() for covariance in found.covariances])
-    return Parameters(found.weights.ravel(), found.means, covariances, start.covariance_type)
-
-
-def sklearn(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
-    from sklearn.mixture import GaussianMixture
-
-    is_diag = start.covariance_type == "diag"
-    model = GaussianMixture(
-        start.n_components,
-        covariance_type=start.covariance_type,
-        tol=0,
-        reg_covar=0,
-        max_iter=n_iter - 1,
-        init_params="random_from_data",
-        weights_init=start.weights,
-        means_init=start.means,
-        precisions_init=1.0 / start.covariances if is_diag else np.linalg.inv(start.covariances),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.fit(X)
-    return Parameters(model.weights_, model.means_, model.covariances_, start.covariance_type)
+ROUNDS, WHOLE = 5, 50
 
 
 def warm(fits: dict[str, Fit], X: np.ndarray, start: Parameters) -> None:
@@ -78,17 +31,12 @@ def warm(fits: dict[str, Fit], X: np.ndarray, start: Parameters) -> None:
         fit(X[:20_000], start, FEW)
 
 
-def an_iteration(fit: Fit, X: np.ndarray, start: Parameters, many: int) -> float:
-    short = timed(lambda: fit(X, start, FEW))
-    return (timed(lambda: fit(X, start, many)) - short) / (many - FEW)
-
-
 def rows_of(
     X: np.ndarray, start: Parameters, seconds: dict[str, list[float]], fits: dict[str, Fit]
 ) -> list[list[str]]:
     """Return a row for each program: median seconds, ratio to ours, difference of the log-likelihood."""
     first = next(iter(fits))
-    ends = {name: float(score_samples(X, fit(X, start, FEW + 2)).mean()) for name, fit in fits.items()}
+    ends = {name: mean_log_likelihood(X, fit(X, start, FEW + 2)) for name, fit in fits.items()}
     return [
         [
             name,
@@ -106,15 +54,17 @@ def forms(shapes: dict[str, tuple[np.ndarray, int]]) -> str:
     for shape, (X, n_components) in shapes.items():
         for kind in ("diag", "tied"):
             start = initial_parameters(Samples.of(X), n_components, method="kmeans", covariance_type=kind)
-            fits: dict[str, Fit] = {"segment": ours}
+            fits: dict[str, Fit] = {"segment": fit_ours}
             if kind == "diag":
-                fits["oneDAL"] = onedal
+                fits["oneDAL"] = fit_onedal
             warm(fits, X, start)
             seconds = in_turn(
-                {name: partial(an_iteration, f, X, start, MANY) for name, f in fits.items()}, ROUNDS
+                {name: partial(per_iteration, f, X, start, FEW, MANY) for name, f in fits.items()}, ROUNDS
             )
-            fits["scikit-learn"] = sklearn
-            seconds |= in_turn({"scikit-learn": partial(an_iteration, sklearn, X, start, FEW + 2)}, 1)
+            fits["scikit-learn"] = fit_sklearn
+            seconds |= in_turn(
+                {"scikit-learn": partial(per_iteration, fit_sklearn, X, start, FEW, FEW + 2)}, 1
+            )
             rows += [[shape, kind, *row] for row in rows_of(X, start, seconds, fits)]
             print(*rows[-len(fits) :], sep="\n", flush=True)
     header = ["rows", "covariances", "program", "seconds an iteration", "times the seconds of segment"]
@@ -129,12 +79,12 @@ def poor_start(X: np.ndarray, n_components: int) -> Parameters:
 def whole(X: np.ndarray, n_components: int) -> str:
     """Return the table of whole fits of 50 E-steps from one start, and of its first ten steps."""
     start = poor_start(X, n_components)
-    fits: dict[str, Fit] = {"segment": ours, "segment, float32": _in_float32, "oneDAL": onedal}
+    fits: dict[str, Fit] = {"segment": fit_ours, "segment, float32": fit_ours_float32, "oneDAL": fit_onedal}
     warm(fits, X, start)
     parts = []
     for what, run in (
         (f"{WHOLE} E-steps, seconds", lambda fit: timed(lambda: fit(X, start, WHOLE))),
-        ("one of the first ten, seconds", lambda fit: an_iteration(fit, X, start, MANY)),
+        ("one of the first ten, seconds", lambda fit: per_iteration(fit, X, start, FEW, MANY)),
     ):
         seconds = in_turn({name: partial(run, fit) for name, fit in fits.items()}, ROUNDS)
         header = ["program", what, "times the seconds of segment"]
@@ -143,17 +93,13 @@ def whole(X: np.ndarray, n_components: int) -> str:
     return "\n\n".join(parts)
 
 
-def _in_float32(X: np.ndarray, start: Parameters, n_iter: int) -> Parameters:
-    return ours(X.astype(np.float32), start, n_iter)
-
-
 def many_components(X: np.ndarray) -> str:
     """Return the table of a step of 80 components over 30 features, as the merging of digits takes them."""
     start = initial_parameters(Samples.of(X), 80, method="kmeans")
-    fits: dict[str, Fit] = {"segment": ours, "oneDAL": onedal}
+    fits: dict[str, Fit] = {"segment": fit_ours, "oneDAL": fit_onedal}
     warm(fits, X, start)
     seconds = in_turn(
-        {name: partial(an_iteration, fit, X, start, FEW + 4) for name, fit in fits.items()}, ROUNDS
+        {name: partial(per_iteration, fit, X, start, FEW, FEW + 4) for name, fit in fits.items()}, ROUNDS
     )
     header = ["program", "seconds an iteration", "times the seconds of segment"]
     return table([*header, "difference of the log-likelihood"], rows_of(X, start, seconds, fits))

@@ -213,7 +213,7 @@ def test_heights_starts_behave_as_described():
 def test_heights_estimates_are_judged_by_likelihood_and_at_the_optimum():
     from scipy.stats import chi2
 
-    from segment.lab.heights import TRUTH
+    from segment.lab.heights_fits import TRUTH
 
     result = outcome("heights")
     checks = {check.claim: check for check in result.checks}

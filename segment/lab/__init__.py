@@ -69,9 +69,16 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         _experiment("missing", "Missing entries", "What if part of the data is not there?"),
         _experiment("video-background", "What moves", "Why does a pixel need more than one Gaussian?"),
-        _experiment("linkage", "Genetic linkage", "How fast is EM, and how sure is its answer?"),
+        _experiment(
+            "linkage", "Genetic linkage", "How fast is EM, and how sure is its answer?", own_figures=True
+        ),
         _experiment("online", "Variants of EM", "Must a step see all the data, and maximize?"),
-        _experiment("ecm-t", "Student's t", "What if a value is wild, and the M-step has no formula?"),
+        _experiment(
+            "ecm-t",
+            "Student's t",
+            "What if a value is wild, and the M-step has no formula?",
+            own_figures=True,
+        ),
         _experiment("earthquakes", "Earthquakes", "What do neighbors in time tell of each other?"),
         _experiment("potts", "A Potts field", "What do neighbors in the plane tell of each other?"),
         _experiment("merging", "Merging", "How many clusters are six Gaussians?"),

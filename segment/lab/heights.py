@@ -9,38 +9,32 @@ from typing import Any
 import numpy as np
 
 from segment.data.samples import Samples
-from segment.em.uncertainty import (
-    StandardErrors,
-    bootstrap,
-    observed_information,
-    supplemented_em,
+from segment.em.uncertainty import StandardErrors
+from segment.lab.basin import PairFits
+from segment.lab.heights_fits import (
+    GROUPS,
+    N_DATA_SETS,
+    N_REPLICATES,
+    RELATIVE_REG,
+    STARTS,
+    TRUTH,
+    basin_map,
+    draw_heights,
+    repeat,
+    standard_errors,
+    start_at,
+    starting_means,
 )
-from segment.lab.basin import PairFits, fit_pairs
 from segment.lab.lesson import Lesson
 from segment.lab.outcome import SAMPLING, Check, Column, Outcome, Table, at_least, at_most
 from segment.lab.trace import Trace, never_falls, plain_trace, trace_em
 from segment.mixture.expectation import score_samples
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.seeding import starting_points
-from segment.mixture.uncertainty import GaussianData
 from segment.words import say
 
-TRUTH = Parameters(
-    np.array([0.6, 0.4]), np.array([[176.0], [164.0]]), np.array([64.0, 36.0]).reshape(2, 1, 1)
-)
-COUNTS = (600, 400)
-GROUPS = ("men", "women")
-STARTS = ("A", "B", "C")
 ITERATIONS = (100, 200, 300)
 TOL = 1e-9
-
-# Keeps a component from shrinking onto one height, whose likelihood has no bound: variances gain 0.01 %.
-RELATIVE_REG = 1e-6
-
-# The basin map: every pair of starting means from a row of this many between these two, in cm.
-GRID = (48, 100.0, 220.0)
-N_DATA_SETS = 200
-N_REPLICATES = 200
 
 # Nats by which one optimum must lie below another to be a different, worse one, and the standard deviation
 # (cm) below which a component describes a few neighboring heights and no group of people.
@@ -104,33 +98,12 @@ class Heights(Outcome):
         }
 
 
-def draw_heights(rng: np.random.Generator) -> np.ndarray:
-    """Draw 600 heights of men, then 400 of women, in cm."""
-    deviations = np.sqrt(TRUTH.covariances.ravel())
-    return np.concatenate(
-        [
-            rng.normal(mean, deviation, count)
-            for mean, deviation, count in zip(TRUTH.means.ravel(), deviations, COUNTS, strict=True)
-        ]
-    )
-
-
-def starting_means(heights: np.ndarray) -> dict[str, tuple[float, float]]:
-    """Return the means that each start begins with, men's component first."""
-    center = float(heights.mean())
-    return {"A": (center + 10.0, center - 10.0), "B": (200.0, 100.0), "C": (100.0, 200.0)}
-
-
-def _start(heights: np.ndarray, means: tuple[float, float]) -> Parameters:
-    return Parameters(np.array([0.5, 0.5]), np.reshape(means, (2, 1)), np.full((2, 1, 1), heights.var()))
-
-
 def run(random_state: int = 0) -> Heights:
     """Run the experiment: three starts, their basins, standard errors, and 200 repetitions."""
     data_rng, repeat_rng = np.random.default_rng(random_state).spawn(2)
     heights = draw_heights(data_rng)
     samples = Samples.of(heights[:, None])
-    starts = {name: _start(heights, means) for name, means in starting_means(heights).items()}
+    starts = {name: start_at(heights, means) for name, means in starting_means(heights).items()}
     options = {"tol": TOL, "max_iter": 20000, "relative_reg": RELATIVE_REG}
     traces = {name: trace_em(samples, start, **options) for name, start in starts.items()}
     basin_means, basin = basin_map(heights)
@@ -163,61 +136,6 @@ def run(random_state: int = 0) -> Heights:
         errors=errors,
         repeats=repeats,
     )
-
-
-def basin_map(heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the starting means and, for every pair of them, the log-likelihood that plain EM ends with.
-
-    Swapping the two means of a start only swaps the names of the components, since all else starts equal:
-    each unordered pair is fitted once.
-    """
-    means = np.linspace(GRID[1], GRID[2], GRID[0])
-    first, second = np.triu_indices(len(means))
-    fits = fit_pairs(heights, np.stack([means[first], means[second]], axis=1), relative_reg=RELATIVE_REG)
-    final = np.empty((len(means), len(means)))
-    final[first, second] = final[second, first] = fits.log_likelihoods
-    return means, final
-
-
-def repeat(rng: np.random.Generator) -> dict[str, PairFits]:
-    """Draw 200 data sets and fit each from the three starts."""
-    fits: dict[str, list[PairFits]] = {name: [] for name in STARTS}
-    for child in rng.spawn(N_DATA_SETS):
-        heights = draw_heights(child)
-        means = starting_means(heights)
-        found = fit_pairs(
-            heights, np.array([means[name] for name in STARTS]), relative_reg=RELATIVE_REG, n_jobs=1
-        )
-        for i, name in enumerate(STARTS):
-            fits[name].append(PairFits(*(values[i] for values in vars(found).values())))
-    return {
-        name: PairFits(
-            *(np.array(column) for column in zip(*(vars(fit).values() for fit in each), strict=True))
-        )
-        for name, each in fits.items()
-    }
-
-
-def standard_errors(samples: Samples, estimate: Parameters, random_state: int) -> dict[str, StandardErrors]:
-    """Return the standard errors of the six parameters by three methods, deviations instead of variances."""
-    data = GaussianData(samples, 2)
-    found = {
-        "observed information": observed_information(data, estimate),
-        "supplemented EM": supplemented_em(data, estimate),
-        "bootstrap": bootstrap(data, estimate, n_replicates=N_REPLICATES, random_state=random_state),
-    }
-    return {name: _of_deviations(each) for name, each in found.items()}
-
-
-def _of_deviations(found: StandardErrors) -> StandardErrors:
-    """Turn variances into standard deviations by the delta method."""
-    estimates, slopes = found.estimates.copy(), np.ones(6)
-    estimates[4:] = np.sqrt(found.estimates[4:])
-    slopes[4:] = 0.5 / estimates[4:]
-    names = tuple(
-        say("{what}, {who}", what=what, who=who) for what in ("weight", "mean", "sd") for who in GROUPS
-    )
-    return StandardErrors(names, estimates, found.covariance * np.outer(slopes, slopes))
 
 
 def six(parameters: Parameters) -> tuple[float, ...]:
@@ -374,11 +292,6 @@ def _findings(
     repeats: dict[str, PairFits],
     basin: np.ndarray,
 ) -> tuple[str, ...]:
-    below, same, above = shares(repeats)["B"]
-    wide, narrow = sorted(
-        zip(np.sqrt(traces["C"].last.covariances.ravel()), traces["C"].last.weights, strict=True),
-        reverse=True,
-    )
     lost = float((basin < basin.max() - WORSE).mean())
     # C is B mirrored, the same run: it counts once.
     evaluations = [
@@ -392,29 +305,8 @@ def _findings(
     weight_error = errors["observed information"].errors[0]
     ratio = float(np.median([before / after for before, after in evaluations]))
     return (
-        say(
-            "Over {n_data_sets} data sets, start B ends in a lower optimum than start A in "
-            "{below:.1%}, in the same in {same:.1%} and in a higher one in {above:.1%}; in "
-            "{share_b:.1%} (A: {share_a:.1%}) one of its components is narrower than "
-            "{narrow:g} cm: a few neighboring heights, not a group of people.",
-            n_data_sets=N_DATA_SETS,
-            below=below,
-            same=same,
-            above=above,
-            share_b=_narrow_share(repeats["B"]),
-            share_a=_narrow_share(repeats["A"]),
-            narrow=NARROW,
-        ),
-        say(
-            "C is B with the components' names exchanged, so its two standard deviations differ "
-            "as B's do: here {wide:.2f} cm (weight {wide_weight:.3f}) and {narrow:.2f} cm (weight "
-            "{narrow_weight:.3f}). A published table for C prints 0.85 cm for both: an error; by its "
-            "own table for B the wide one has 9.17 cm.",
-            wide=wide[0],
-            wide_weight=wide[1],
-            narrow=narrow[0],
-            narrow_weight=narrow[1],
-        ),
+        _of_start_b(repeats),
+        _of_start_c(traces["C"].last),
         say(
             "On this data set {lost:.1%} of the {size} starts of the basin map miss the best optimum found.",
             lost=lost,
@@ -429,6 +321,37 @@ def _findings(
             n_iter=traces["A"].n_iter,
         ),
         _of_the_bootstrap(errors),
+    )
+
+
+def _of_start_b(repeats: dict[str, PairFits]) -> str:
+    below, same, above = shares(repeats)["B"]
+    return say(
+        "Over {n_data_sets} data sets, start B ends in a lower optimum than start A in "
+        "{below:.1%}, in the same in {same:.1%} and in a higher one in {above:.1%}; in "
+        "{share_b:.1%} (A: {share_a:.1%}) one of its components is narrower than "
+        "{narrow:g} cm: a few neighboring heights, not a group of people.",
+        n_data_sets=N_DATA_SETS,
+        below=below,
+        same=same,
+        above=above,
+        share_b=_narrow_share(repeats["B"]),
+        share_a=_narrow_share(repeats["A"]),
+        narrow=NARROW,
+    )
+
+
+def _of_start_c(end: Parameters) -> str:
+    wide, narrow = sorted(zip(np.sqrt(end.covariances.ravel()), end.weights, strict=True), reverse=True)
+    return say(
+        "C is B with the components' names exchanged, so its two standard deviations differ "
+        "as B's do: here {wide:.2f} cm (weight {wide_weight:.3f}) and {narrow:.2f} cm (weight "
+        "{narrow_weight:.3f}). A published table for C prints 0.85 cm for both: an error; by its "
+        "own table for B the wide one has 9.17 cm.",
+        wide=wide[0],
+        wide_weight=wide[1],
+        narrow=narrow[0],
+        narrow_weight=narrow[1],
     )
 
 

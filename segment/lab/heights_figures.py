@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from segment.lab.drawing import draw_densities, draw_histogram, draw_sum
-from segment.lab.heights import GROUPS, STARTS, TRUTH, WORSE, Heights, six, starting_means
+from segment.lab.heights import WORSE, Heights, six
+from segment.lab.heights_fits import GROUPS, STARTS, TRUTH, starting_means
 from segment.lab.outcome import Picture
 from segment.style import COLORS, FAINT, INK, new_figure, quiet_axes, quiet_legend
 from segment.words import say, shown
@@ -17,7 +18,6 @@ from segment.words import say, shown
 def pictures(result: Heights) -> tuple[Picture, ...]:
     """Return the figures of the experiment, in the order to be read."""
     ends = {name: trace.log_likelihoods[-1] for name, trace in result.traces.items()}
-    lost = float((result.basin < result.basin.max() - WORSE).mean())
     return (
         Picture(
             "heights_fits",
@@ -49,14 +49,7 @@ def pictures(result: Heights) -> tuple[Picture, ...]:
         ),
         Picture(
             "heights_basin",
-            say(
-                "The basin map: where plain EM ends from each of {size} pairs of starting means, as "
-                "nats below the best log-likelihood found. {lost:.1%} of the starts miss it: those "
-                "on the diagonal too, whose two components are equal and stay so. Letters mark the "
-                "starts A, B and C.",
-                size=result.basin.size,
-                lost=lost,
-            ),
+            _of_the_basin(result),
             "Heat map over the starting means of both components, symmetric about the diagonal.",
             partial(draw_basin, result),
         ),
@@ -77,6 +70,17 @@ def pictures(result: Heights) -> tuple[Picture, ...]:
             "Histogram of differences in log-likelihood, a tall bar at zero and a wide hill to its right.",
             partial(draw_repeats, result),
         ),
+    )
+
+
+def _of_the_basin(result: Heights) -> str:
+    return say(
+        "The basin map: where plain EM ends from each of {size} pairs of starting means, as "
+        "nats below the best log-likelihood found. {lost:.1%} of the starts miss it: those "
+        "on the diagonal too, whose two components are equal and stay so. Letters mark the "
+        "starts A, B and C.",
+        size=result.basin.size,
+        lost=float((result.basin < result.basin.max() - WORSE).mean()),
     )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from segment.data.samples import Samples
 from segment.em import Expectation, Model, SmallGain
-from segment.lab.heights import TRUTH as HEIGHTS
-from segment.lab.heights import draw_heights
+from segment.lab.heights_fits import TRUTH as HEIGHTS
+from segment.lab.heights_fits import draw_heights
 from segment.lab.lesson import Lesson
 from segment.lab.outcome import Check, Column, Outcome, Table, at_least, at_most, close
 from segment.lab.trace import Trace, plain, trace_em, trace_model
