@@ -66,6 +66,20 @@ def _run(path, number):
     return module.double(number), module.double.stats.cache_hits.total()
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is cached")
+def test_code_that_is_cached_needs_nothing_that_compiles(module):
+    def loaded():
+        code = (
+            "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__');"
+            "print(*sys.modules.keys() & {'numba.np.arraymath', 'scipy.linalg'})"
+        )
+        command = [sys.executable, "-c", code, str(module)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    assert set(loaded()) == {"42.0", "numba.np.arraymath", "scipy.linalg"}
+    assert loaded() == ["42.0"]
+
+
 @pytest.fixture
 def module(tmp_path):
     path = tmp_path / "module.py"

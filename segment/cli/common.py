@@ -292,6 +292,8 @@ def progress(
     items: Iterable[Item], description: str, *, quiet: bool = False, total: int | None = None
 ) -> Any:
     """Wrap `items` in a progress bar on stderr, where stderr is a terminal and `quiet` is not set."""
+    if quiet or not sys.stderr.isatty():
+        return items
     from tqdm import tqdm
 
-    return tqdm(items, desc=description, total=total, disable=quiet or not sys.stderr.isatty(), leave=False)
+    return tqdm(items, desc=description, total=total, leave=False)

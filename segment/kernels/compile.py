@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.runtime import rtsys
 from numba.core.sigutils import normalize_signature
 
 
@@ -33,10 +34,13 @@ def _compile(options: dict[str, Any], function: Callable[..., Any]) -> Any:
 
 def _forgive(cache: Any) -> None:
     """Let a damaged cache or a full disk cost a compilation, not the run. Numba has no public hook for it."""
-    load, save = cache.load_overload, cache.save_overload
+    load, save = cache._load_overload, cache.save_overload
 
     def load_if_sound(signature: Any, context: Any) -> Any:
         try:
+            # Its public counterpart first imports all that Numba compiles with, and SciPy's linear algebra:
+            # twice what importing Numba takes. Code that is there already needs the run-time alone.
+            rtsys.initialize(context)
             found = load(signature, context)
         except Exception:  # whatever unpickling damaged bytes may raise
             found = None

@@ -14,15 +14,22 @@ def load_in_background() -> threading.Thread:
 
 
 def _load() -> None:
+    import gc
     import importlib
 
-    import numpy as np
+    # Loading code makes hundreds of thousands of objects that stay: looking for garbage among them finds none.
+    gc.disable()
+    try:
+        import numpy as np
 
-    importlib.import_module("segment.photo.fit")
-    from segment.photo.colors import to_features
+        importlib.import_module("segment.photo.fit")
+        from segment.photo.colors import to_features
 
-    # The first kernel that is called costs what all share: Numba's types and SciPy's linear algebra.
-    to_features(np.zeros((1, 3), dtype=np.uint8), "lab", n_jobs=1)
+        # The first kernel that is called costs what all share.
+        to_features(np.zeros((1, 3), dtype=np.uint8), "lab", n_jobs=1)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def compilation_notice() -> str | None:
