@@ -5,8 +5,17 @@ import pytest
 
 from segment.digits import cache
 from segment.digits.features import _axes_of_few, fit_features, measure
-from segment.digits.scattering import SIZE, count_features, gabor, gaussian_average, morlet, scatter
+from segment.digits.scattering import (
+    SIZE,
+    bit_reversed,
+    count_features,
+    gabor,
+    gaussian_average,
+    morlet,
+    scatter,
+)
 from segment.errors import DataError
+from segment.kernels.image.scattering import filtered_modulus, transform
 from segment.kernels.image.warp import warp_affine
 
 
@@ -71,6 +80,44 @@ def test_the_axes_of_few_images_are_those_of_their_singular_values():
         assert total == pytest.approx((roots**2).sum(), rel=1e-5)
         assert axes @ axes.T == pytest.approx(np.eye(kept), abs=1e-5)
         assert np.abs((axes * expected[:kept]).sum(axis=1))[:29] == pytest.approx(1, abs=1e-4)
+
+
+def turns(size):
+    """Return the cosines and sines of a transform of `size` values."""
+    angles = 2 * np.pi * np.arange(size // 2) / size
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("size", [2, 4, 8, 16, 32])
+def test_the_transform_equals_numpys_in_bit_reversed_order(size):
+    spectra = np.random.default_rng(size).normal(size=(2, size, size + 1, 3)).astype(np.float32)
+    signals, order = (spectra[0] + 1j * spectra[1])[:, :size], bit_reversed(size)
+    transform(spectra, *turns(size))
+    expected = np.fft.fft2(signals, axes=(0, 1))[order[:, None], order]
+    found = spectra[0, :, :size] + 1j * spectra[1, :, :size]
+    assert found == pytest.approx(expected, abs=1e-6 * size**2)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize(("size", "factor"), [(8, 1), (16, 2), (16, 4)])
+def test_filters_subsample_and_take_the_modulus_as_numpy_does(size, factor):
+    rng, folded = np.random.default_rng(size), size // factor
+    signals = rng.normal(size=(size, size + 1, 3)).astype(np.float32)
+    filters = rng.normal(size=(2, size, size)).astype(np.float32) * (rng.random((2, size, size)) < 0.7)
+    spectra, order = np.stack([signals, np.zeros_like(signals)]), bit_reversed(size)
+    transform(spectra, *turns(size))
+    waves = np.empty((2, folded, folded + 1, 3), np.float32)
+    filtered_modulus(spectra, filters[:, order[:, None], order], *turns(folded), waves)
+    filtered = np.fft.ifft2(np.fft.fft2(signals[:, :size], axes=(0, 1)) * filters[..., None], axes=(1, 2))
+    assert waves[:, :, :folded] == pytest.approx(np.abs(filtered[:, ::factor, ::factor]), abs=1e-5)
+
+
+def test_an_image_has_one_scattering_whoever_is_beside_it():
+    images = np.stack([blob(slant, size=SIZE) for slant in (0.0, 0.2, 0.4)]).astype(np.float32) / 255
+    together = scatter(images)
+    for i in range(3):
+        assert scatter(images[i : i + 1])[0] == pytest.approx(together[i], abs=1e-6)
 
 
 def circular_convolution(image, kernel):

@@ -16,7 +16,7 @@ from segment.kernels.em.basin import fit_pairs
 from segment.kernels.graph.kmeans import spread_rows
 from segment.kernels.graph.neighbors import update_neighbors
 from segment.kernels.image.guided import LANES, label_rows, solve_coefficients
-from segment.kernels.image.scattering import filter_spectra, modulus
+from segment.kernels.image.scattering import average, filtered_modulus, transform
 from segment.kernels.regions.merging import _cost
 from segment.photo.regions.cost import shipped_cost
 
@@ -105,15 +105,28 @@ def _labels(rng):
     return label_rows, [guide, coefficients, 2 * LANES, rows, shares[0], columns, shares[1], labels]
 
 
-def _spectra(rng):
-    spectra = (rng.normal(size=(3, 32, 32)) + 1j * rng.normal(size=(3, 32, 32))).astype(np.complex64)
-    filters = rng.normal(size=(6, 32, 32)).astype(np.float32)
-    return filter_spectra, [spectra, filters, 2, np.empty((3, 6, 16, 16), np.complex64)]
+def _turns(size):
+    angles = 2 * np.pi * np.arange(size // 2) / size
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
-def _modulus(rng):
-    values = (rng.normal(size=301) + 1j * rng.normal(size=301)).astype(np.complex64)
-    return modulus, [values, np.empty(301, np.float32)]
+def _transform(rng):
+    return transform, [rng.normal(size=(2, 8, 9, 21)).astype(np.float32), *_turns(8)]
+
+
+def _filter(rng):
+    spectra = rng.normal(size=(2, 8, 9, 21)).astype(np.float32)
+    filters = rng.normal(size=(2, 8, 8)).astype(np.float32)
+    return filtered_modulus, [spectra, filters, *_turns(4), np.zeros((2, 4, 5, 21), np.float32)]
+
+
+def _average(rng):
+    waves, weights = rng.normal(size=(2, 8, 9, 21)), rng.normal(size=(2, 8))
+    return average, [
+        waves.astype(np.float32),
+        weights.astype(np.float32),
+        np.empty((2, 2, 2, 21), np.float32),
+    ]
 
 
 def _pairs(rng):
@@ -122,7 +135,9 @@ def _pairs(rng):
     return fit_pairs, [rng.normal(size=999), weights, means, variances, 1e-6, 1e-9, 50, *outputs]
 
 
-@pytest.mark.parametrize("case", [_neighbors, _spread, _solve, _labels, _spectra, _modulus, _pairs])
+@pytest.mark.parametrize(
+    "case", [_neighbors, _spread, _solve, _labels, _transform, _filter, _average, _pairs]
+)
 def test_results_do_not_depend_on_where_arrays_lie(case):
     kernel, arguments = case(np.random.default_rng(0))
     rng, found = np.random.default_rng(1), set()

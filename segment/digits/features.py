@@ -20,7 +20,8 @@ from segment.kernels.image.warp import warp_affine
 from segment.parallel import block_ranges, map_blocks, single_threaded_blas
 
 PCA_ROWS = 20_000
-BLOCK_ROWS = 100
+# So many images stand side by side in the scattering's kernels, and their spectra in the cache.
+BLOCK_ROWS = 64
 PRODUCT_COLUMNS = 128
 # A spread below this (in pixels squared) is a stroke of no width: dividing by it would blow up noise.
 MIN_VARIANCE = 0.3
@@ -53,19 +54,23 @@ def measure(images: np.ndarray, is_slanted: bool = False) -> Geometry:
 
     With `is_slanted`, ink is taken as it stands: its slant is given as 0.
     """
-    ink = images.astype(np.float64)
-    rows, columns = np.arange(ink.shape[1]), np.arange(ink.shape[2])
-    mass = ink.sum(axis=(1, 2))
+    n, height, width = images.shape
+    rows, columns = np.arange(height), np.arange(width)
+    ink = images.astype(np.float32)
+    # Whole numbers below 2^24: exact in float32.
+    ones_and_columns = np.stack([np.ones(width), columns], axis=1).astype(np.float32)
+    lines = (ink.reshape(-1, width) @ ones_and_columns).reshape(n, height, 2).astype(np.float64)
+    profile_y, profile_x = lines[:, :, 0], ink.sum(axis=1).astype(np.float64)
+    mass = profile_y.sum(axis=1)
     blank = mass == 0
     mass[blank] = 1.0
-    profile_y, profile_x = ink.sum(axis=2), ink.sum(axis=1)
     y = np.where(blank, rows.mean(), profile_y @ rows / mass)
     x = np.where(blank, columns.mean(), profile_x @ columns / mass)
     from_y, from_x = rows - y[:, None], columns - x[:, None]
     yy = np.maximum((profile_y * from_y**2).sum(axis=1) / mass, MIN_VARIANCE)
     xx = (profile_x * from_x**2).sum(axis=1) / mass
-    xy = np.einsum("nyx,ny,nx->n", ink, from_y, from_x, optimize=True) / mass
-    slants = np.zeros(len(ink)) if is_slanted else xy / yy
+    xy = (from_y * (lines[:, :, 1] - x[:, None] * profile_y)).sum(axis=1) / mass
+    slants = np.zeros(n) if is_slanted else xy / yy
     spreads = np.sqrt(np.stack([yy, np.maximum(xx - xy * slants, MIN_VARIANCE)], axis=1))
     return Geometry(np.stack([y, x], axis=1), slants, spreads)
 
@@ -208,16 +213,17 @@ def fit_features(
     order = np.random.default_rng(0).permutation(len(images))
     fitted, others = np.sort(order[:PCA_ROWS]), np.sort(order[PCA_ROWS:])
     first = len(fitted) / len(images)
+    raw = np.empty((len(fitted), count_raw(kind)), np.float32)
+
+    def describe(block: tuple[int, int]) -> np.ndarray:
+        rows = slice(*block)
+        raw[rows] = RAW_FEATURES[kind](images[fitted[rows]], typical_spread)
+        return raw[rows].sum(axis=0, dtype=np.float64)
+
+    blocks = block_ranges(len(fitted), BLOCK_ROWS)
     with single_threaded_blas():
-        raw = np.concatenate(
-            _map_with_progress(
-                lambda rows: RAW_FEATURES[kind](images[fitted[slice(*rows)]], typical_spread),
-                block_ranges(len(fitted), BLOCK_ROWS),
-                n_jobs,
-                lambda share: progress(share * first),
-            )
-        )
-    mean = raw.mean(axis=0, dtype=np.float64).astype(np.float32)
+        sums = _map_with_progress(describe, blocks, n_jobs, lambda share: progress(share * first))
+    mean = (np.sum(sums, axis=0) / len(fitted)).astype(np.float32)
     # In place: no larger matrix is held in a run.
     raw -= mean
     with single_threaded_blas():

@@ -7,11 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from segment.kernels.image.scattering import filter_spectra, modulus
+from segment.kernels.image.scattering import average, filtered_modulus, transform
 
 SIZE = 32
 N_SCALES = 3
 N_ANGLES = 6
+# Of the spectrum of a wavelet, whose largest value is near 1: less than what rounding adds.
+NEGLIGIBLE = 1e-9
 
 
 def count_features(n_scales: int = N_SCALES) -> int:
@@ -22,19 +24,21 @@ def count_features(n_scales: int = N_SCALES) -> int:
 
 @dataclass(frozen=True)
 class Bank:
-    """Filters in Fourier space (real, since a Morlet wavelet is Hermitian) and low-pass matrices.
+    """Filters in Fourier space (real, since a Morlet wavelet is Hermitian) and weights of averages.
 
     Attributes
     ----------
     wavelets : dict
-        (scale j, subsampling r) -> (N_ANGLES, SIZE // r, SIZE // r) float32.
-    low_pass : dict
-        Subsampling r -> ((SIZE // r)**2, (SIZE // 2**n_scales)**2) float32: Gaussian average and subsampling
-        in one product.
+        (scale j, subsampling r) -> (N_ANGLES, SIZE // r, SIZE // r) float32, bit-reversed.
+    averages : dict
+        Subsampling r -> (SIZE // 2**n_scales, SIZE // r) float32: Gaussian averages and subsampling in one.
+    turns : dict
+        Subsampling r -> cosines and sines of a Fourier transform, (SIZE // r // 2,) float32 each.
     """
 
     wavelets: dict[tuple[int, int], np.ndarray]
-    low_pass: dict[int, np.ndarray]
+    averages: dict[int, np.ndarray]
+    turns: dict[int, tuple[np.ndarray, np.ndarray]]
 
 
 def gabor(size: int, sigma: float, angle: float, frequency: float, slant: float) -> np.ndarray:
@@ -75,15 +79,31 @@ def filter_bank(n_scales: int = N_SCALES) -> Bank:
     wavelets = {}
     for scale in range(n_scales):
         spectra = np.array([np.fft.fft2(morlet(SIZE, scale, angle)).real for angle in range(N_ANGLES)])
+        spectra[np.abs(spectra) < NEGLIGIBLE] = 0
         for level in range(scale + 1):
             factor = 2**level
-            folded = spectra.reshape(N_ANGLES, factor, SIZE // factor, factor, SIZE // factor).sum((1, 3))
-            wavelets[scale, factor] = np.ascontiguousarray(folded, np.float32)
-    low_pass = {}
-    for factor in (2**level for level in range(n_scales)):
-        average = gaussian_average(SIZE // factor, factor, n_scales)
-        low_pass[factor] = np.ascontiguousarray(np.kron(average, average).T, np.float32)
-    return Bank(wavelets, low_pass)
+            size = SIZE // factor
+            folded = spectra.reshape(N_ANGLES, factor, size, factor, size).sum((1, 3))
+            order = bit_reversed(size)
+            wavelets[scale, factor] = folded[:, order[:, None], order].astype(np.float32)
+    factors = [2**level for level in range(n_scales)]
+    averages = {
+        factor: gaussian_average(SIZE // factor, factor, n_scales).astype(np.float32) for factor in factors
+    }
+    angles = {factor: 2 * np.pi * np.arange(SIZE // factor // 2) / (SIZE // factor) for factor in factors}
+    turns = {
+        factor: (np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32))
+        for factor, angle in angles.items()
+    }
+    return Bank(wavelets, averages, turns)
+
+
+def bit_reversed(size: int) -> np.ndarray:
+    """Return 0 ... size - 1 in the order of their bits reversed; `size` is a power of two."""
+    order = np.zeros(1, np.int64)
+    while len(order) < size:
+        order = np.concatenate([2 * order, 2 * order + 1])
+    return order
 
 
 def scatter(images: np.ndarray, n_scales: int = N_SCALES) -> np.ndarray:
@@ -97,6 +117,7 @@ def scatter(images: np.ndarray, n_scales: int = N_SCALES) -> np.ndarray:
     Parameters
     ----------
     images : (n, 32, 32) float32 ndarray
+        Fastest for some tens of images at a time.
     n_scales : int
         3 averages over strokes; 2 tells finer where they are.
 
@@ -109,37 +130,43 @@ def scatter(images: np.ndarray, n_scales: int = N_SCALES) -> np.ndarray:
     ----------
     .. [1] Bruna & Mallat (2013), "Invariant scattering convolution networks", IEEE PAMI 35(8), 1872-1886.
     """
-    from scipy import fft
-
     bank, n = filter_bank(n_scales), len(images)
-    channels = [_average(images, 1, bank)]
-    spectra = fft.fft2(images)
+    # Images last; a column more than is used.
+    signals = np.zeros((1, SIZE, SIZE + 1, n), np.float32)
+    signals[0, :, :SIZE] = np.moveaxis(images, 0, -1)
+    channels = [_averages(signals, 1, bank)]
+    spectra = _spectra(signals[0], 1, bank)
     for first in range(n_scales):
-        factor = 2**first
-        waves = _filtered_modulus(spectra, bank.wavelets[first, 1], factor)
-        channels.append(_average(waves, factor, bank))
+        waves = _waves(spectra, first, 1, bank)
+        channels.append(_averages(waves, 2**first, bank))
         if first == n_scales - 1:
             break
-        inner = fft.fft2(waves.reshape(-1, *waves.shape[2:]))
-        for second in range(first + 1, n_scales):
-            step = 2 ** (second - first)
-            finer = _filtered_modulus(inner, bank.wavelets[second, factor], step)
-            channels.append(_average(finer, 2**second, bank))
-    return np.concatenate([channel.reshape(n, -1) for channel in channels], axis=1)
+        finer: list[list[np.ndarray]] = [[] for _ in range(first + 1, n_scales)]
+        for wave in waves:
+            inner = _spectra(wave, 2**first, bank)
+            for second, found in enumerate(finer, start=first + 1):
+                found.append(_averages(_waves(inner, second, 2**first, bank), 2**second, bank))
+        channels += [averages for found in finer for averages in found]
+    return np.concatenate([channel.reshape(-1, n) for channel in channels]).T
 
 
-def _filtered_modulus(spectra: np.ndarray, wavelets: np.ndarray, factor: int) -> np.ndarray:
-    """Return |x * w|, subsampled by `factor`, of spectra and wavelets: (n, n_wavelets, m, m) float32."""
-    from scipy import fft
-
-    size = spectra.shape[-1] // factor
-    filtered = np.empty((len(spectra), len(wavelets), size, size), np.complex64)
-    filter_spectra(spectra, wavelets, factor, filtered)
-    waves = fft.ifft2(filtered, overwrite_x=True)
-    absolute = np.empty(waves.shape, np.float32)
-    modulus(waves.reshape(-1), absolute.reshape(-1))
-    return absolute
+def _spectra(signals: np.ndarray, factor: int, bank: Bank) -> np.ndarray:
+    """Return the spectra of signals (size, size + 1, n) that were subsampled by `factor`."""
+    spectra = np.stack([signals, np.zeros_like(signals)])
+    transform(spectra, *bank.turns[factor])
+    return spectra
 
 
-def _average(waves: np.ndarray, factor: int, bank: Bank) -> np.ndarray:
-    return waves.reshape(-1, (SIZE // factor) ** 2) @ bank.low_pass[factor]
+def _waves(spectra: np.ndarray, scale: int, factor: int, bank: Bank) -> np.ndarray:
+    """Return |x * w| of all angles of a scale, subsampled by `2**scale` where x was by `factor`."""
+    size = SIZE // 2**scale
+    waves = np.empty((N_ANGLES, size, size + 1, spectra.shape[-1]), np.float32)
+    filtered_modulus(spectra, bank.wavelets[scale, factor], *bank.turns[2**scale], waves)
+    return waves
+
+
+def _averages(waves: np.ndarray, factor: int, bank: Bank) -> np.ndarray:
+    weights = bank.averages[factor]
+    averages = np.empty((len(waves), len(weights), len(weights), waves.shape[-1]), np.float32)
+    average(waves, weights, averages)
+    return averages
