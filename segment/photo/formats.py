@@ -17,6 +17,7 @@ RAW_SUFFIXES = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef"
 SUFFIXES = HEIF_SUFFIXES | AVIF_SUFFIXES | RAW_SUFFIXES
 
 HEIF_EXTRA = "pip install 'segment-em[heif]'"
+SCALE_EXTRA = "pip install 'segment-em[scale]'"
 RAW_EXTRA = "pip install 'segment-em[raw]'"
 
 # Brands of the ISO base media format, in the first box of a file.

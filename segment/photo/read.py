@@ -10,15 +10,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from segment.errors import ImageError, SegmentWarning
+from segment.errors import ImageError, SegmentError, SegmentWarning
 from segment.output import refuse_special_file
-from segment.photo import formats
+from segment.photo import formats, jpeg
 from segment.photo.photo import Photo, as_weights, checked_colors, to_uint8
-from segment.photo.png16 import png16_channels, read_png16, with_key
+from segment.photo.png_rows import png_header, read_deep, with_key
 from segment.photo.tiff import Tiff, is_tiff, read_tiff
 
 SUFFIXES = formats.SUFFIXES | {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -28,17 +28,22 @@ STDIN = "-"
 # Above this number of pixels a file must be allowed expressly: some kilobytes can declare gigabytes.
 MAX_PIXELS = 200_000_000
 
+# What decoding a whole photo takes of memory, in bytes a pixel: 14 for JPEG and PNG, 22 for WebP.
+_WHOLE_BYTES = 24
+
 # Names under which people look for a bundled photo.
 _ALIASES = {"cat": "chelsea"}
 
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
 _AS_IT_IS = 1
 
 # Formats whose further pages are told of; in a JPEG (MPO) they are previews.
 _PAGED = frozenset({"GIF", "TIFF", "PNG", "WEBP"})
 
 
-def read_photo(source: str | os.PathLike[str], *, allow_large: bool = False) -> Photo:
+def read_photo(
+    source: str | os.PathLike[str], *, allow_large: bool = False, memory: int | None = None
+) -> Photo:
     """Read a photo.
 
     Parameters
@@ -49,6 +54,8 @@ def read_photo(source: str | os.PathLike[str], *, allow_large: bool = False) -> 
         weight. A TIFF with other than 1, 3 or 4 channels holds bands, not colors.
     allow_large : bool
         Read photos of more than `MAX_PIXELS` pixels.
+    memory : int, optional
+        Bytes that decoding may take, about.
 
     Returns
     -------
@@ -60,7 +67,7 @@ def read_photo(source: str | os.PathLike[str], *, allow_large: bool = False) -> 
         If there is no such file, or it is empty, damaged, no image, or too large.
     """
     name, data = _load(source)
-    return decode_photo(data, str(source), name, allow_large=allow_large)
+    return decode_photo(data, str(source), name, allow_large=allow_large, memory=memory)
 
 
 def bundled_path(source: str) -> Path:
@@ -104,7 +111,9 @@ def _load(source: str | os.PathLike[str]) -> tuple[str, bytes]:
         ) from error
 
 
-def decode_photo(data: bytes, source: str, name: str, *, allow_large: bool = False) -> Photo:
+def decode_photo(
+    data: bytes, source: str, name: str, *, allow_large: bool = False, memory: int | None = None
+) -> Photo:
     """Decode the content of a file; see `read_photo`."""
     if not data:
         raise ImageError(f"{source}: the file is empty")
@@ -115,6 +124,13 @@ def decode_photo(data: bytes, source: str, name: str, *, allow_large: bool = Fal
                 f"{source}: declares {width} x {height} pixels, more than {MAX_PIXELS:,}; if you trust the "
                 "file, allow it with --allow-large (allow_large=True)"
             )
+        needed = _WHOLE_BYTES * width * height + len(data)
+        if memory is not None and needed > memory:
+            raise ImageError(
+                f"{source}: {width} x {height} pixels of this format are decoded as a whole, which takes "
+                f"{needed / 1e9:.2f} GB of memory, {memory / 1e9:.2f} GB are allowed; allow more with "
+                f"--memory, or write the photo as PNG or TIFF{_hint(data)}"
+            )
 
     pixels, alpha, is_color, reader = _decode(data, source, check_size)
     with _naming(source):
@@ -122,6 +138,11 @@ def decode_photo(data: bytes, source: str, name: str, *, allow_large: bool = Fal
     reader["alpha"] = "none" if alpha is None else "opaque" if weights is None else "weight"
     digest = hashlib.sha256(data).hexdigest()
     return Photo(pixels, weights, is_color, name, source, digest, reader, weights)
+
+
+def _hint(data: bytes) -> str:
+    """Return what else helps against a format that is decoded as a whole."""
+    return f"; {formats.SCALE_EXTRA} decodes JPEG row by row" if data.startswith(jpeg.SIGNATURE) else ""
 
 
 def _decode(
@@ -134,22 +155,24 @@ def _decode(
     formats.register_format(data, source)
     if is_tiff(data) and (tiff := read_tiff(data, source, check_size)) is not None:
         return _from_tiff(tiff, source)
-    with _pillow_errors(source), _open(data) as image:
+    with pillow_errors(source), opened(io.BytesIO(data)) as image:
         check_size(*image.size)
         reader: dict[str, Any] = {"format": image.format or "unknown"}
         profile = image.info.get("icc_profile")
-        if png16_channels(data) > 1 and (profile is None or is_srgb(profile)):
-            array, has_alpha = read_png16(data, source)
-            orientation = image.getexif().get(_ORIENTATION, _AS_IT_IS)
-            array = _oriented(array, orientation)
-            reader |= {"orientation": orientation, "profile": _described(profile), "depth": 16}
-            return *_split(array, has_alpha), True, reader
+        header = png_header(data)
+        if header and header.is_deep and (profile is None or is_srgb(profile)):
+            array, has_alpha = read_deep(data, header, source)
+            orientation = image.getexif().get(ORIENTATION, _AS_IT_IS)
+            array = oriented(array, orientation)
+            reader |= {"orientation": orientation, "profile": described(profile), "depth": 16}
+            return *split(array, has_alpha), True, reader
         image.load()
-        _tell_of_pages(getattr(image, "n_frames", 1) if image.format in _PAGED else 1)
-        return _from_pillow(image, source, reader)
+        tell_of_pages(getattr(image, "n_frames", 1) if image.format in _PAGED else 1)
+        return _upright(image, source, reader)
 
 
-def _tell_of_pages(n_pages: int) -> None:
+def tell_of_pages(n_pages: int) -> None:
+    """Warn of pages that are not read."""
     if n_pages > 1:
         warnings.warn(f"only the first of {n_pages} pages was read", SegmentWarning, stacklevel=2)
 
@@ -164,8 +187,8 @@ def _naming(source: str) -> Iterator[None]:
 
 
 def _from_tiff(tiff: Tiff, source: str) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
-    _tell_of_pages(tiff.pages)
-    array = _oriented(tiff.array, tiff.orientation)
+    tell_of_pages(tiff.pages)
+    array = oriented(tiff.array, tiff.orientation)
     depth = 8 * array.dtype.itemsize
     reader = {"format": "TIFF", "orientation": tiff.orientation, "profile": "none", "depth": depth}
     if tiff.bands:
@@ -173,11 +196,11 @@ def _from_tiff(tiff: Tiff, source: str) -> tuple[np.ndarray, np.ndarray | None, 
     with _naming(source):
         array = checked_colors(array)
     if tiff.profile is None or is_srgb(tiff.profile):
-        return *_split(array, tiff.alpha), True, reader | {"profile": _described(tiff.profile)}
+        return *split(array, tiff.alpha), True, reader | {"profile": described(tiff.profile)}
     # Profiles are applied to 8 bits, as to 16-bit PNG.
     from PIL import Image
 
-    colors, alpha = _split(array, tiff.alpha)
+    colors, alpha = split(array, tiff.alpha)
     gray = tiff.array.shape[2] == 1 + tiff.alpha
     image = Image.fromarray(to_uint8(np.ascontiguousarray(colors[:, :, 0]) if gray else colors))
     converted, reader["profile"] = to_srgb(image, tiff.profile, "RGB")
@@ -192,16 +215,22 @@ def _bands(array: np.ndarray, source: str) -> np.ndarray:
         return Photo.of(array, bands=True).pixels
 
 
-def _from_pillow(
+def _upright(
     image: Any, source: str, reader: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
     from PIL import ImageOps
 
-    orientation = image.getexif().get(_ORIENTATION, _AS_IT_IS)
-    profile = image.info.get("icc_profile")
+    orientation = image.getexif().get(ORIENTATION, _AS_IT_IS)
     if orientation != _AS_IT_IS:
         image = ImageOps.exif_transpose(image)
-    reader["orientation"] = orientation
+    return from_pillow(image, source, reader | {"orientation": orientation})
+
+
+def from_pillow(
+    image: Any, source: str, reader: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
+    """Return an image, or rows of one, as `_decode` does: as it lies in the file, not turned upright."""
+    profile = image.info.get("icc_profile")
     if image.mode == "F" or image.mode == "I":
         array = np.asarray(image, dtype=np.float32)
         return _bands(array, source), None, False, reader | {"profile": "none", "depth": 32, "bands": 1}
@@ -210,10 +239,10 @@ def _from_pillow(
         reader["profile"] = "none"
         gray = np.asarray(image).astype(np.uint16)[:, :, None]
         key = image.info.get("transparency")
-        return *_split(gray if key is None else with_key(gray, [key]), key is not None), True, reader
+        return *split(gray if key is None else with_key(gray, [key]), key is not None), True, reader
     has_alpha = image.has_transparency_data
     image, reader["profile"] = to_srgb(image, profile, "RGBA" if has_alpha else "RGB")
-    return *_split(np.asarray(image), has_alpha), True, reader
+    return *split(np.asarray(image), has_alpha), True, reader
 
 
 def to_srgb(image: Any, profile: bytes | None, mode: str) -> tuple[Any, str]:
@@ -221,7 +250,7 @@ def to_srgb(image: Any, profile: bytes | None, mode: str) -> tuple[Any, str]:
     from PIL import ImageCms
 
     if profile is None or is_srgb(profile):
-        return image.convert(mode), _described(profile)
+        return image.convert(mode), described(profile)
     source = image.convert(mode) if image.mode in ("P", "PA", "1", "LA") else image
     if source.mode == "L" and mode == "RGBA":
         source = source.convert(mode)
@@ -233,14 +262,14 @@ def to_srgb(image: Any, profile: bytes | None, mode: str) -> tuple[Any, str]:
         converted: Any = ImageCms.profileToProfile(base, opened, srgb, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         warnings.warn(f"the embedded color profile was ignored: {error}", SegmentWarning, stacklevel=2)
-        return image.convert(mode), f"{_described(profile)}, ignored"
+        return image.convert(mode), f"{described(profile)}, ignored"
     if alpha is not None:
         converted = converted.convert("RGBA")
         converted.putalpha(alpha)
-    return converted, f"{_described(profile)}, converted to sRGB"
+    return converted, f"{described(profile)}, converted to sRGB"
 
 
-def _described(profile: bytes | None) -> str:
+def described(profile: bytes | None) -> str:
     """Return the name that an ICC profile gives itself."""
     from PIL import ImageCms
 
@@ -256,10 +285,10 @@ def _described(profile: bytes | None) -> str:
 
 def is_srgb(profile: bytes) -> bool:
     """Tell whether an ICC profile is that of sRGB, by its name."""
-    return "srgb" in _described(profile).lower()
+    return "srgb" in described(profile).lower()
 
 
-def _split(array: np.ndarray, has_alpha: bool) -> tuple[np.ndarray, np.ndarray | None]:
+def split(array: np.ndarray, has_alpha: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """Return (M, N, 3) colors and the alpha channel of gray or color channels with or without alpha."""
     alpha = array[:, :, -1] if has_alpha else None
     colors = array[:, :, :-1] if has_alpha else array
@@ -268,7 +297,7 @@ def _split(array: np.ndarray, has_alpha: bool) -> tuple[np.ndarray, np.ndarray |
     return np.ascontiguousarray(colors), alpha
 
 
-def _oriented(array: np.ndarray, orientation: int) -> np.ndarray:
+def oriented(array: np.ndarray, orientation: int) -> np.ndarray:
     """Apply an EXIF orientation (1 .. 8) to an array (M, N, D)."""
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
@@ -279,27 +308,27 @@ def _oriented(array: np.ndarray, orientation: int) -> np.ndarray:
 
 
 @contextmanager
-def _open(data: bytes) -> Iterator[Any]:
+def opened(file: str | os.PathLike[str] | BinaryIO) -> Iterator[Any]:
     """Open an image with Pillow, whatever size it declares: sizes are judged here, not there."""
     from PIL import Image
 
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(file) as image:
             yield image
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
 
 @contextmanager
-def _pillow_errors(source: str) -> Iterator[None]:
+def pillow_errors(source: str) -> Iterator[None]:
     """Turn what decoders raise on bad files into an `ImageError`."""
     from PIL import UnidentifiedImageError
 
     try:
         yield
-    except (ImageError, MemoryError):
+    except (SegmentError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise ImageError(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from segment.errors import ImageError
-from segment.photo.read import SUFFIXES, read_photo
+from segment.photo.read import SUFFIXES, oriented
 from segment.photo.tiles.grid import Grid, checked_level
 from segment.photo.tiles.npy import Npy, layout_of
+from segment.photo.tiles.strips import Decoding, decode
 from segment.scratch import Scratch
 
-_ROWS = 256
+# What undoes an orientation, where that is another one.
+_BACK = {6: 8, 8: 6}
 
 
 def recognizes(path: Path) -> bool:
@@ -23,32 +25,25 @@ def recognizes(path: Path) -> bool:
     return os.path.isfile(path) and path.suffix.lower() in SUFFIXES
 
 
-def open_grid(source: str, path: Path, level: int) -> Grid:
+def open_grid(source: str, path: Path, level: int, memory: int | None = None) -> Grid:
     """Decode a photo; its rows are read from a temporary file from then on."""
     checked_level(source, level, 1)
-    return Decoded(source, path)
+    return Decoded(source, path, memory)
 
 
 class Decoded(Npy):
-    """A photo decoded into a temporary file: colors, and alpha where there is any."""
+    """A photo decoded into a temporary file, upright: colors, and alpha where there is any."""
 
-    def __init__(self, source: str, path: Path) -> None:
-        photo = read_photo(source, allow_large=True)
-        if not photo.is_color and photo.weight is not None:
-            raise ImageError(f"{source}: bands with alpha are not read by tiles; give a TIFF or zarr")
-        has_alpha = photo.weight is not None
-        shape = (*photo.shape, photo.pixels.shape[2] + has_alpha)
+    def __init__(self, source: str, path: Path, memory: int | None) -> None:
+        found = decode(source, path, memory)
         self._scratch = Scratch()
-        top = np.iinfo(photo.pixels.dtype).max if photo.pixels.dtype.kind == "u" else 1
-        with open(self._scratch.path, "wb") as stream:
-            for start in range(0, photo.shape[0], _ROWS):
-                rows = photo.pixels[start : start + _ROWS]
-                if photo.weight is not None:
-                    alpha = np.rint(photo.weight[start : start + _ROWS, :, None] * top).astype(rows.dtype)
-                    rows = np.concatenate([rows, alpha], axis=2)
-                stream.write(np.ascontiguousarray(rows).data)
-        layout = layout_of(source, photo.reader["format"], shape, photo.pixels.dtype)
-        layout = replace(layout, is_color=photo.is_color, has_alpha=has_alpha, facts=photo.reader)
+        try:
+            shape, dtype, has_alpha = _write(found, self._scratch)
+        except BaseException:
+            self._scratch.close()
+            raise
+        layout = layout_of(source, found.reader["format"], shape, dtype)
+        layout = replace(layout, is_color=found.is_color, has_alpha=has_alpha, facts=found.reader)
         super().__init__(layout, Path(self._scratch.path), 0)
         self._original = path
 
@@ -57,3 +52,22 @@ class Decoded(Npy):
 
     def close(self) -> None:
         self._scratch.close()
+
+
+def _write(found: Decoding, scratch: Scratch) -> tuple[tuple[int, int, int], np.dtype, bool]:
+    """Write all strips, turned upright; return shape and type of the photo, and whether it has alpha."""
+    strips = iter(found.strips)
+    colors, alpha = first = next(strips)
+    channels, dtype = colors.shape[2] + (alpha is not None), colors.dtype
+    height, width = found.shape[::-1] if found.orientation in range(5, 9) else found.shape
+    scratch.reserve(height * width * channels * dtype.itemsize)
+    start = 0
+    with scratch.mapped((height, width, channels), dtype) as upright:
+        lying = oriented(upright, _BACK.get(found.orientation, found.orientation))
+        for colors, alpha in chain([first], strips):
+            rows = lying[start : start + len(colors)]
+            rows[:, :, : colors.shape[2]] = colors
+            if alpha is not None:
+                rows[:, :, -1] = alpha
+            start += len(colors)
+    return (height, width, channels), dtype, alpha is not None

@@ -102,7 +102,7 @@ def segment_tiles(
     random_state, n_jobs = checked_seed(random_state), resolve_n_jobs(n_jobs)
     memory = memory or (available_memory() or _SUPPOSED_MEMORY) // 2
     cluster = _cluster(client)
-    photo = TiledPhoto(source, selection)
+    photo = TiledPhoto(source, selection, memory)
     try:
         if smooth is None:
             smooth = _default_smoothing(photo)

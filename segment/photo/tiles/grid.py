@@ -12,8 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from segment.errors import ImageError
-
-EXTRA = "pip install 'segment-em[scale]'"
+from segment.photo.formats import SCALE_EXTRA as EXTRA
 
 
 class BadTile(Exception):
@@ -123,7 +122,7 @@ class Grid(Protocol):
 
 
 class Reader(NamedTuple):
-    """A module that reads a format: it has `recognizes(path)` and `open_grid(source, path, level)`."""
+    """A module with `recognizes(path)` and `open_grid(source, path, level, memory)`: it reads a format."""
 
     module: str
 
@@ -141,7 +140,7 @@ READERS = (
 )
 
 
-def open_grid(source: str | os.PathLike[str], level: int = 0) -> Grid:
+def open_grid(source: str | os.PathLike[str], level: int = 0, memory: int | None = None) -> Grid:
     """Open a photo by its tiles.
 
     Parameters
@@ -151,18 +150,22 @@ def open_grid(source: str | os.PathLike[str], level: int = 0) -> Grid:
         are decoded once into a temporary file.
     level : int
         Of a pyramid; 0 is the largest.
+    memory : int, optional
+        Bytes that decoding may take where that must be done first.
 
     Raises
     ------
     ImageError
-        If there is no such file or level, or no reader for it.
+        If there is no such file or level, or no reader for it, or it takes too much memory.
+    OutputError
+        If there is no space for a temporary file.
     """
     path = Path(source)
     if not path.exists():
         raise ImageError(f"{source}: no such file")
     for reader in READERS:
         if reader.loaded().recognizes(path):
-            return reader.loaded().open_grid(str(source), path, level)
+            return reader.loaded().open_grid(str(source), path, level, memory)
     raise ImageError(
         f"{source}: not an image that can be read by tiles; TIFF, zarr, .npy, JPEG and PNG can be"
     )

@@ -25,7 +25,7 @@ def recognizes(path: Path) -> bool:
         return stream.read(6) == b"\x93NUMPY"
 
 
-def open_grid(source: str, path: Path, level: int) -> Grid:
+def open_grid(source: str, path: Path, level: int, _memory: int | None = None) -> Grid:
     """Open an .npy file of shape (M, N) or (M, N, C)."""
     checked_level(source, level, 1)
     try:

@@ -84,6 +84,8 @@ class TiledPhoto:
     ----------
     source : str
     selection : Selection
+    memory : int, optional
+        Bytes that decoding may take where that must be done first.
 
     Raises
     ------
@@ -91,10 +93,15 @@ class TiledPhoto:
         If it cannot be opened, or the selection does not fit it.
     """
 
-    def __init__(self, source: str | os.PathLike[str], selection: Selection | None = None) -> None:
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        selection: Selection | None = None,
+        memory: int | None = None,
+    ) -> None:
         self.source, self.selection = str(source), selection or Selection()
         self.name = Path(source).stem
-        self._grid: Grid = open_grid(source, self.selection.level)
+        self._grid: Grid = open_grid(source, self.selection.level, memory)
         self.layout: Layout = self._grid.layout
         self._lock = threading.Lock()
         self.bad: set[tuple[int, int]] = set()

@@ -43,7 +43,7 @@ def recognizes(path: Path) -> bool:
         return is_tiff(stream.read(4))
 
 
-def open_grid(source: str, path: Path, level: int) -> Grid:
+def open_grid(source: str, path: Path, level: int, _memory: int | None = None) -> Grid:
     """Open a level of a TIFF.
 
     Raises

@@ -21,7 +21,7 @@ def recognizes(path: Path) -> bool:
     return os.path.isdir(path) and any(os.path.isfile(path / mark) for mark in _MARKS)
 
 
-def open_grid(source: str, path: Path, level: int) -> Grid:
+def open_grid(source: str, path: Path, level: int, _memory: int | None = None) -> Grid:
     """Open an array of axes y, x and perhaps channels, or a level of an OME-Zarr pyramid."""
     zarr = needed("zarr", source, "reading zarr")
     try:
