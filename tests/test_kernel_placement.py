@@ -98,11 +98,9 @@ def _solve(rng):
 
 def _labels(rng):
     guide = rng.integers(0, 256, (9, 11, 3)).astype(np.uint8)
-    coefficients = rng.normal(size=(2, 5, 6, 4, LANES)).astype(np.float32)
-    rows, columns = np.arange(9) // 2, np.arange(11) // 2
-    shares = [(np.arange(n) % 2 / 2).astype(np.float32) for n in (9, 11)]
-    labels = np.zeros((9, 11), np.int32)
-    return label_rows, [guide, coefficients, 2 * LANES, rows, shares[0], columns, shares[1], labels]
+    coefficients = rng.normal(size=(5, 9, 4, 6)).astype(np.float32)
+    shares = (np.arange(9) % 2 / 2).astype(np.float32)
+    return label_rows, [guide, coefficients, np.arange(9) // 2, shares, 2, 0, np.zeros((9, 11), np.int32)]
 
 
 def _turns(size):

@@ -52,13 +52,12 @@ def test_the_guided_filter_is_that_of_the_paper(n_maps):
     maps = rng.random((12, 13, n_maps))
     expected = naive_guided_filter(guide / 255.0, maps, 2, 0.0064)
     coefficients = guided_coefficients(guide, maps, 2, 0.0064)
-    spread = np.einsum("iyxck,yxc->yxik", coefficients[:, :, :, :3], guide.astype(float))
-    filtered = (spread + np.moveaxis(coefficients[:, :, :, 3], 0, 2)).reshape(12, 13, -1)[:, :, :n_maps]
+    spread = np.einsum("ykcx,yxc->yxk", coefficients[:, :, :3], guide.astype(float))
+    filtered = spread + np.moveaxis(coefficients[:, :, 3], 1, 2)
     assert np.allclose(filtered, expected, atol=1e-5)
     labels = np.zeros((12, 13), np.int32)
     labels[0, 0] = -1
-    places = [grid_places(size, 1, 0, size) for size in labels.shape]
-    guided.label_rows(guide, coefficients, n_maps, *places[0], *places[1], labels)
+    guided.label_rows(guide, coefficients, *grid_places(12, 1, 0, 12), 1, 0, labels)
     expected_labels = expected.argmax(axis=2)
     expected_labels[0, 0] = -1
     assert np.array_equal(labels, expected_labels)
@@ -67,14 +66,37 @@ def test_the_guided_filter_is_that_of_the_paper(n_maps):
 @pytest.mark.kernels
 def test_coefficients_are_interpolated_between_the_points_of_the_grid():
     # Two maps without slopes: constants 1 and 0 at column 0, 0 and 1 at column 1 of the grid.
-    coefficients = np.zeros((1, 1, 2, 4, guided.LANES), np.float32)
-    coefficients[0, 0, :, 3, 0] = 1.0, 0.0
-    coefficients[0, 0, :, 3, 1] = 0.0, 1.0
+    coefficients = np.zeros((1, 2, 4, 2), np.float32)
+    coefficients[0, :, 3] = [[1.0, 0.0], [0.0, 1.0]]
     labels = np.zeros((1, 8), np.int32)
-    places = grid_places(1, 4, 0, 1), grid_places(8, 4, 2, 2)
-    guided.label_rows(np.zeros((1, 8, 3), np.uint8), coefficients, 2, *places[0], *places[1], labels)
+    guided.label_rows(np.zeros((1, 8, 3), np.uint8), coefficients, *grid_places(1, 4, 0, 1), 4, 2, labels)
     # Grid points lie at pixels 2 and 6; halfway, at 4, they are equal and the first map wins.
     assert labels.tolist() == [[0, 0, 0, 0, 0, 1, 1, 1]]
+
+
+@pytest.mark.kernels
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 5), st.integers(0, 4), st.integers(0, 999))
+def test_coefficients_are_interpolated_for_every_pixel(height, width, step, offset, seed):
+    offset = min(offset, step - 1, height - 1, width - 1)
+    rng = np.random.default_rng(seed)
+    points = [len(range(offset, size, step)) for size in (height, width)]
+    coefficients = rng.normal(size=(points[0], 3, 4, points[1])).astype(np.float32)
+    guide = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    rows, columns = (
+        np.clip((np.arange(size) - offset) / step, 0, n - 1)
+        for size, n in zip((height, width), points, strict=True)
+    )
+    between = scipy.ndimage.map_coordinates
+    expected = np.zeros((height, width, 3))
+    for k, c in np.ndindex(3, 4):
+        places = np.meshgrid(rows, columns, indexing="ij")
+        value = between(coefficients[:, k, c].astype(float), places, order=1)
+        expected[:, :, k] += value * (guide[:, :, c] if c < 3 else 1.0)
+    labels = np.zeros((height, width), np.int32)
+    guided.label_rows(guide, coefficients, *grid_places(height, step, offset, points[0]), step, offset, labels)
+    chosen = np.take_along_axis(expected, labels[:, :, None], axis=2)[:, :, 0]
+    assert np.allclose(chosen, expected.max(axis=2), atol=1e-3)
 
 
 @pytest.mark.kernels
@@ -166,7 +188,7 @@ def test_a_coarse_grid_changes_few_labels(monkeypatch):
     labels = {}
     for pixels in (10**9, 1500):
         monkeypatch.setattr(smoothing, "WORKING_PIXELS", pixels)
-        labels[pixels] = filter_labels(Photo.of(image), found.model, found.label_map, light)
+        labels[pixels] = filter_labels(Photo.of(image), found.model, found.label_map.copy(), light)
     assert (labels[10**9] != labels[1500]).mean() < 0.02
 
 

@@ -319,10 +319,17 @@ def _label(
     n_jobs: int | None,
 ) -> PhotoSegmentation:
     parameters = model.parameters
+    smoothing = smoothing_of(smooth) if parameters.n_components > 1 else None
     with watch.step("label"):
-        label_map = distinct.spread(assign(samples.X, parameters, n_jobs=n_jobs), -1, n_jobs)
+        if smoothing is None:
+            label_map = distinct.spread(assign(samples.X, parameters, n_jobs=n_jobs), -1, n_jobs)
+        else:
+            label_map = np.zeros(photo.shape, dtype=np.int32)
+            if photo.counts is not None:
+                label_map[~photo.counts] = -1
     with watch.step("smooth"):
-        label_map = smooth_labels(photo, model, label_map, smooth, n_jobs=n_jobs)
+        if smoothing is not None:
+            label_map = smooth_labels(photo, model, label_map, smoothing, n_jobs=n_jobs)
     with watch.step("label"):
         palette, shares = palette_of(photo.display, label_map, parameters.n_components, n_jobs=n_jobs)
         if model.palette is not None:

@@ -106,37 +106,34 @@ def smoothing_memory(n_pixels: int, n_components: int) -> int:
 
 
 def smooth_labels(
-    photo: Photo, model: PhotoModel, label_map: np.ndarray, smooth: str, *, n_jobs: int | None = None
+    photo: Photo, model: PhotoModel, label_map: np.ndarray, smoothing: Smoothing, *, n_jobs: int | None = None
 ) -> np.ndarray:
-    """Return the smoothed label map.
+    """Label the pixels of a photo, and smooth the labels.
 
     Parameters
     ----------
     photo : Photo
     model : PhotoModel
     label_map : (M, N) int32 ndarray
-        Labels by color alone; those below 0 stay.
-    smooth : {"none", "light", "strong"}, or a radius like "3px"
+        Below 0 where a pixel gets no label; overwritten.
+    smoothing : Smoothing
     n_jobs : int, optional
 
     Returns
     -------
     (M, N) int32 ndarray
     """
-    smoothing = smoothing_of(smooth)
-    if smoothing is None or model.parameters.n_components == 1:
-        return label_map
-    if smoothing.in_pixels:
-        filtered = filter_in_pixels(photo, model, label_map, smoothing, n_jobs=n_jobs)
-    else:
-        filtered = filter_labels(photo, model, label_map, smoothing, n_jobs=n_jobs)
-    return merge_specks(filtered, photo.display, smoothing.speck, in_pixels=smoothing.in_pixels)
+    filter = filter_in_pixels if smoothing.in_pixels else filter_labels
+    filtered = filter(photo, model, label_map, smoothing, n_jobs=n_jobs)
+    return merge_specks(
+        filtered, photo.display, smoothing.speck, in_pixels=smoothing.in_pixels, n_jobs=n_jobs
+    )
 
 
 def filter_labels(
     photo: Photo, model: PhotoModel, label_map: np.ndarray, smoothing: Smoothing, *, n_jobs: int | None = None
 ) -> np.ndarray:
-    """Return the labels of the largest filtered responsibility."""
+    """Write the labels of the largest filtered responsibility to a label map, and return it."""
     grid = Grid.of(photo.shape)
     filter = grid.filter(
         photo.pixels[grid.rows, grid.columns],
@@ -146,14 +143,13 @@ def filter_labels(
         smoothing,
         n_jobs=n_jobs,
     )
-    out = label_map.copy()
 
     def fill(block: tuple[int, int]) -> None:
         part = slice(*block)
-        filter.label(photo.display[part], block[0], out[part])
+        filter.label(photo.display[part], block[0], label_map[part])
 
-    map_blocks(fill, block_ranges(len(out), _ROWS), n_jobs)
-    return out
+    map_blocks(fill, block_ranges(len(label_map), _ROWS), n_jobs)
+    return label_map
 
 
 @dataclass(frozen=True)
@@ -219,27 +215,24 @@ class Grid:
     ) -> GridFilter:
         """Find the coefficients for maps (m, n, K) at the points; as `guided_coefficients`."""
         coefficients = guided_coefficients(display, maps, radius, eps, n_jobs=n_jobs)
-        places = [
-            grid_places(size, self.step, self.offset, points)
-            for size, points in zip(self.shape, maps.shape[:2], strict=True)
-        ]
-        return GridFilter(coefficients, maps.shape[2], places[0], places[1])
+        rows = grid_places(self.shape[0], self.step, self.offset, len(maps))
+        return GridFilter(coefficients, rows, self.step, self.offset)
 
 
 class GridFilter(NamedTuple):
-    """Coefficients of the filter, and where each row and column of the photo lies between their points."""
+    """Coefficients of the filter, where each row lies between their points, and the columns of these."""
 
     coefficients: np.ndarray
-    n_maps: int
     rows: tuple[np.ndarray, np.ndarray]
-    columns: tuple[np.ndarray, np.ndarray]
+    step: int
+    offset: int
 
     def label(self, display: np.ndarray, start: int, labels: np.ndarray) -> None:
         """Write the labels of some rows, (h, N) int32, from row `start` on; those below 0 stay."""
         from segment.kernels.image.guided import label_rows
 
         rows, shares = (values[start : start + len(labels)] for values in self.rows)
-        label_rows(display, self.coefficients, self.n_maps, rows, shares, *self.columns, labels)
+        label_rows(display, self.coefficients, rows, shares, self.step, self.offset, labels)
 
 
 def filter_in_pixels(
@@ -310,10 +303,10 @@ def filter_band(
             shown, maps.reshape(*part.shape[:2], -1), int(smoothing.radius), smoothing.eps, n_jobs=1
         )
         found = np.ascontiguousarray(labels[rows, slice(*cut)])
-        places = [np.arange(s.start, s.stop) for s in (rows, inner)]
-        shares = [np.zeros(len(place), dtype=np.float32) for place in places]
+        places = np.arange(rows.start, rows.stop)
         guide = np.ascontiguousarray(shown[rows, inner])
-        label_rows(guide, coefficients, maps.shape[1], places[0], shares[0], places[1], shares[1], found)
+        shares = np.zeros(len(places), dtype=np.float32)
+        label_rows(guide, coefficients, places, shares, 1, -inner.start, found)
         out[:, slice(*cut)] = found
 
 
@@ -350,9 +343,8 @@ def guided_coefficients(
 
     Returns
     -------
-    (C, m, n, 4, LANES) float32 ndarray
-        Filtered map ``c * LANES + k`` is ``sum(out[c, ..., :3, k] * guide) + out[c, ..., 3, k]``. Maps beyond
-        the last are 0.
+    (m, K, 4, n) float32 ndarray
+        Row y of the filtered map k is ``sum(out[y, k, :3] * guide[y].T) + out[y, k, 3]``.
     """
     from segment.kernels.image.guided import LANES, box_mean, multiply_maps, solve_coefficients
 
@@ -368,11 +360,11 @@ def guided_coefficients(
 
     flat = maps.reshape(-1, maps.shape[2])
     statistics = mean_of(np.concatenate([colors, np.stack(products, axis=2)], axis=2))
-    out = np.empty((-(-maps.shape[2] // LANES), *guide.shape[:2], 4, LANES), dtype=np.float32)
-    for c in range(len(out)):
+    out = np.empty((len(guide), maps.shape[2], 4, guide.shape[1]), dtype=np.float32)
+    for first in range(0, maps.shape[2], LANES):
         given = np.empty((len(flat), 4, LANES), dtype=np.float32)
-        multiply_maps(colors.reshape(-1, 3), flat, c * LANES, given)
-        solved = mean_of(given).reshape(out.shape[1:])
+        multiply_maps(colors.reshape(-1, 3), flat, first, given)
+        solved = mean_of(given).reshape(*guide.shape[:2], 4, LANES)
 
         def solve(rows: tuple[int, int], solved: np.ndarray = solved) -> None:
             part = slice(*rows)
@@ -381,5 +373,6 @@ def guided_coefficients(
             )
 
         map_blocks(solve, blocks, n_jobs)
-        out[c] = mean_of(solved).reshape(out.shape[1:])
+        found = mean_of(solved).reshape(solved.shape).transpose(0, 3, 2, 1)
+        out[:, first : first + LANES] = found[:, : out.shape[1] - first]
     return out

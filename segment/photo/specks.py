@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from segment.parallel import block_ranges, map_blocks
 from segment.photo.colors import to_features
+
+_BLOCK = 1 << 18
+
+# Borders of small regions that one pass over most photos lists; where there are more, a second one does.
+_PAIRS = 1 << 18
 
 
 def merge_specks(
-    label_map: np.ndarray, colors: np.ndarray, least: float, *, in_pixels: bool = False
+    label_map: np.ndarray,
+    colors: np.ndarray,
+    least: float,
+    *,
+    in_pixels: bool = False,
+    n_jobs: int | None = None,
 ) -> np.ndarray:
     """Merge small connected regions into the neighbor of the most similar mean color.
 
@@ -21,27 +32,35 @@ def merge_specks(
         Size from which a region stays: a share of the area that has a label.
     in_pixels : bool
         The size is one in pixels.
+    n_jobs : int, optional
+        Threads.
 
     Returns
     -------
     (M, N) int32 ndarray
         What was merged has the label of its largest part.
     """
-    from segment.kernels.image.colors import sum_by_label
-    from segment.kernels.image.specks import label_regions
+    from segment.kernels.image.specks import label_regions, measure_regions
 
     regions = np.empty(label_map.size, dtype=np.int32)
     n_regions = label_regions(label_map, regions)
     totals, counts = np.zeros((n_regions, 3), dtype=np.int64), np.zeros(n_regions, dtype=np.int64)
-    sum_by_label(colors.reshape(-1, 3), regions, totals, counts)
+    labels = np.empty(n_regions, dtype=np.int32)
+    measure_regions(regions, colors.reshape(-1, 3), label_map.ravel(), totals, counts, labels)
     least = least if in_pixels else least * float(counts.sum())
     if not (counts < least).any():
         return label_map
-    labels = np.empty(n_regions, dtype=np.int32)
-    labels[regions[regions >= 0]] = label_map.ravel()[regions >= 0]
     pairs = borders(regions.reshape(label_map.shape), counts < least)
     joined = joined_labels(pairs, counts, mean_features(totals, counts), labels, least)
-    return np.append(joined, np.int32(-1))[regions].reshape(label_map.shape)
+    # Where there is no region, -1 takes the last entry.
+    table = np.append(joined, np.int32(-1))
+
+    def relabel(block: tuple[int, int]) -> None:
+        # In place: fresh memory costs more than looking up.
+        regions[slice(*block)] = table[regions[slice(*block)]]
+
+    map_blocks(relabel, block_ranges(len(regions), _BLOCK), n_jobs)
+    return regions.reshape(label_map.shape)
 
 
 def mean_features(totals: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -102,10 +121,12 @@ def borders(regions: np.ndarray, small: np.ndarray) -> np.ndarray:
     """Return the pairs of neighboring regions of which at least one is small, (p, 2) int32."""
     from segment.kernels.image.specks import borders_of_small
 
-    n_pairs = borders_of_small(regions, small, np.empty((0, 2), dtype=np.int32))
-    pairs = np.empty((n_pairs, 2), dtype=np.int32)
-    borders_of_small(regions, small, pairs)
-    return pairs
+    pairs = np.empty((_PAIRS, 2), dtype=np.int32)
+    n_pairs = borders_of_small(regions, small, pairs)
+    if n_pairs > len(pairs):
+        pairs = np.empty((n_pairs, 2), dtype=np.int32)
+        borders_of_small(regions, small, pairs)
+    return pairs[:n_pairs]
 
 
 def _merged(pairs: np.ndarray, sizes: np.ndarray, sums: np.ndarray, least: float) -> np.ndarray:

@@ -1,9 +1,9 @@
 """The guided filter of several maps by one color photo, and the arg max of what it leaves.
 
 The filter's coefficients are smooth, so a large photo's are found on a coarser grid and interpolated
-(He & Sun 2015). The arg max is taken while interpolating: filtered maps are never stored at full size. Maps
-are the last axis, `LANES` at a time: every inner loop is one over lanes, which LLVM turns into vectors
-(docs/decisions/guided-filter.md).
+(He & Sun 2015). The arg max is taken while interpolating: filtered maps are never stored at full size. Where
+coefficients are found, maps are the last axis, `LANES` at a time; where they are used, points of a row are:
+every inner loop runs over neighbors, which LLVM turns into vectors (docs/decisions/guided-filter.md).
 """
 
 import numpy as np
@@ -109,61 +109,92 @@ def solve_coefficients(guide, eps, maps):
             maps[i, 3, k] = p - s0 * m0 - s1 * m1 - s2 * m2
 
 
-@kernel(fastmath=_SUMS)
+@kernel(fastmath=("contract",))
 def _between(upper, lower, weight, out):
     for i in range(out.size):
         out[i] = upper[i] + weight * (lower[i] - upper[i])
 
 
-@kernel(fastmath=_SUMS)
-def _values(left, right, share, red, green, blue, out):
-    """Filtered values of a pixel. left, right IN (4, LANES): coefficients beside it; out OUT (LANES,)."""
-    for k in range(LANES):
-        value = left[3, k] + share * (right[3, k] - left[3, k])
-        value += red * (left[0, k] + share * (right[0, k] - left[0, k]))
-        value += green * (left[1, k] + share * (right[1, k] - left[1, k]))
-        out[k] = value + blue * (left[2, k] + share * (right[2, k] - left[2, k]))
+@kernel(fastmath=("contract",))
+def _offer(l0, l1, l2, l3, r0, r1, r2, r3, share, red, green, blue, number, best, labels):
+    """Filter a map at some pixels; take its number where its value is larger than the best so far.
+
+    l0 .. l3, r0 .. r3 IN (n,): coefficients at the points to the left and to the right; red, green, blue
+    IN (n,); best, labels INOUT (n,).
+    """
+    for i in range(best.size):
+        value = l3[i] + share * (r3[i] - l3[i])
+        value += red[i] * (l0[i] + share * (r0[i] - l0[i]))
+        value += green[i] * (l1[i] + share * (r1[i] - l1[i]))
+        value += blue[i] * (l2[i] + share * (r2[i] - l2[i]))
+        labels[i] = number if value > best[i] else labels[i]
+        best[i] = value if value > best[i] else best[i]
 
 
 @kernel
-def label_rows(guide, coefficients, n_maps, rows, row_shares, columns, column_shares, labels):
+def label_rows(guide, coefficients, rows, shares, step, offset, labels):
     """Filter all maps on some rows and write the number of the largest.
+
+    Pixels at equal distance from the points to their left are filtered together: coefficients of neighboring
+    points lie side by side.
 
     Parameters
     ----------
     guide : IN (R, N, 3) uint8
-    coefficients : IN (C, m, n, 4, LANES) float32
+    coefficients : IN (m, K, 4, n) float32
         For a guide in [0, 255].
-    n_maps : int
-    rows, columns : IN (R,) and (N,) int64
-        Point of the grid before each pixel.
-    row_shares, column_shares : IN (R,) and (N,) float32
+    rows : IN (R,) int64
+        Point of the grid above each row.
+    shares : IN (R,) float32
         How far towards the next point it lies, in [0, 1]; 0 if there is none.
+    step, offset : int
+        Points lie at the columns offset, offset + step, ...
     labels : INOUT (R, N) int32
         Labels below 0 are kept.
     """
-    C, m, n, _, _ = coefficients.shape
-    lines = coefficients.reshape(C, m, n * 4 * LANES)
-    line = np.empty((C, n * 4 * LANES), dtype=np.float32)
-    cells = line.reshape(C, n, 4, LANES)
-    values = np.empty(LANES, dtype=np.float32)
+    m, K, _, n = coefficients.shape
+    N = labels.shape[1]
+    # Beyond the first and the last point nothing changes.
+    lines = np.empty((K, 4, n + 2), dtype=np.float32)
+    red, green, blue = np.empty(n + 1, np.float32), np.empty(n + 1, np.float32), np.empty(n + 1, np.float32)
+    best, found = np.empty(n + 1, np.float32), np.empty(n + 1, np.int32)
     for y in range(labels.shape[0]):
         above = rows[y]
         below = above + 1 if above + 1 < m else above
-        for chunk in range(C):
-            _between(lines[chunk, above], lines[chunk, below], row_shares[y], line[chunk])
-        for x in range(labels.shape[1]):
-            if labels[y, x] < 0:
-                continue
-            left = columns[x]
-            right = left + 1 if left + 1 < n else left
-            red, green = np.float32(guide[y, x, 0]), np.float32(guide[y, x, 1])
-            blue = np.float32(guide[y, x, 2])
-            best, winner = values[0], 0
-            for chunk in range(C):
-                _values(cells[chunk, left], cells[chunk, right], column_shares[x], red, green, blue, values)
-                for k in range(LANES):
-                    number = chunk * LANES + k
-                    if number < n_maps and (number == 0 or values[k] > best):
-                        best, winner = values[k], number
-            labels[y, x] = winner
+        for k in range(K):
+            for c in range(4):
+                line = lines[k, c]
+                _between(coefficients[above, k, c], coefficients[below, k, c], shares[y], line[1 : n + 1])
+                line[0], line[n + 1] = line[1], line[n]
+        for phase in range(step):
+            start = offset - step + phase
+            first, last = max(0, -(start // step)), min(n + 1, (N - start + step - 1) // step)
+            for i in range(first, last):
+                x = start + step * i
+                red[i] = guide[y, x, 0]
+                green[i] = guide[y, x, 1]
+                blue[i] = guide[y, x, 2]
+                best[i] = -np.inf
+                found[i] = 0
+            for k in range(K):
+                _offer(
+                    lines[k, 0, first:last],
+                    lines[k, 1, first:last],
+                    lines[k, 2, first:last],
+                    lines[k, 3, first:last],
+                    lines[k, 0, first + 1 : last + 1],
+                    lines[k, 1, first + 1 : last + 1],
+                    lines[k, 2, first + 1 : last + 1],
+                    lines[k, 3, first + 1 : last + 1],
+                    np.float32(phase / step),
+                    red[first:last],
+                    green[first:last],
+                    blue[first:last],
+                    np.int32(k),
+                    best[first:last],
+                    found[first:last],
+                )
+            for i in range(first, last):
+                x = start + step * i
+                if labels[y, x] >= 0:
+                    labels[y, x] = found[i]

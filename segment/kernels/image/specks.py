@@ -21,18 +21,21 @@ def label_regions(labels, regions):
     """
     M, N = labels.shape
     for y in range(M):
+        run = y * N
         for x in range(N):
-            i = y * N + x
-            label = labels[y, x]
-            regions[i] = i
-            if label < 0:
-                continue
-            if x > 0 and labels[y, x - 1] == label:
-                regions[i] = _root(regions, i - 1)
-            if y > 0 and labels[y - 1, x] == label:
-                above, own = _root(regions, i - N), _root(regions, i)
-                regions[max(above, own)] = min(above, own)
-    # A parent comes before its children: one pass turns roots into numbers, stored below -1 meanwhile.
+            i, label = y * N + x, labels[y, x]
+            begins = x == 0 or labels[y, x - 1] != label
+            if begins:
+                run = i
+                regions[i] = i
+            else:
+                regions[i] = run
+            # Where both rows go on as they were, their runs have met before.
+            if y > 0 and label >= 0 and labels[y - 1, x] == label:
+                if begins or labels[y - 1, x - 1] != label:
+                    above, own = _root(regions, i - N), _root(regions, run)
+                    regions[max(above, own)] = min(above, own)
+    # A parent comes before its children: one pass turns roots into numbers.
     n = 0
     for y in range(M):
         for x in range(N):
@@ -40,14 +43,36 @@ def label_regions(labels, regions):
             if labels[y, x] < 0:
                 regions[i] = -1
             elif regions[i] == i:
-                regions[i] = -2 - n
+                regions[i] = n
                 n += 1
             else:
                 regions[i] = regions[regions[i]]
-    for i in range(M * N):
-        if regions[i] < -1:
-            regions[i] = -2 - regions[i]
     return n
+
+
+@kernel
+def measure_regions(regions, colors, labels, sums, counts, own):
+    """Add up the colors of each region and take its label.
+
+    regions IN (n,) int32, below 0 ignored; colors IN (n, 3) uint8; labels IN (n,) int32; sums INOUT (R, 3),
+    counts INOUT (R,) int64; own OUT (R,) int32.
+    """
+    start = 0
+    while start < regions.size:
+        region, stop = regions[start], start
+        red, green, blue = np.int64(0), np.int64(0), np.int64(0)
+        while stop < regions.size and regions[stop] == region:
+            red += colors[stop, 0]
+            green += colors[stop, 1]
+            blue += colors[stop, 2]
+            stop += 1
+        if region >= 0:
+            counts[region] += stop - start
+            sums[region, 0] += red
+            sums[region, 1] += green
+            sums[region, 2] += blue
+            own[region] = labels[start]
+        start = stop
 
 
 @kernel
