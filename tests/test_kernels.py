@@ -5,14 +5,18 @@ Run once more with NUMBA_DISABLE_JIT=1, so that coverage sees every line: sizes 
 
 import decimal
 import math
+from dataclasses import replace
 
 import naive
 import numba
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toys import draw, random_parameters
 
-from segment.kernels.em import narrow, wide
+from segment.data.source import Block
+from segment.kernels.em import narrow
 from segment.mixture import (
     Parameters,
     Samples,
@@ -22,6 +26,7 @@ from segment.mixture import (
     responsibilities,
     score_samples,
 )
+from segment.mixture.families.gaussian import wide
 from segment.mixture.families.gaussian.engines import engine_of
 from segment.mixture.families.gaussian.family import Gaussian
 
@@ -85,7 +90,12 @@ def test_log_is_within_two_ulp():
 
 # Every shape of kernel: its special case of three features, both sides of the switch from narrow to wide
 # with an odd and an even number of features, one feature only.
-SHAPES = [("full", D) for D in (1, 2, 3, 4, 11, 16, 17, 18, 60)] + [("diag", D) for D in (1, 3, 17)]
+SHAPES = [
+    *[("full", D) for D in (1, 2, 3, 4, 11, 16, 17, 18, 60)],
+    *[("diag", D) for D in (1, 3, 16, 17, 60)],
+    *[("tied", D) for D in (3, 16, 17, 60)],
+    ("spherical", 17),
+]
 
 
 def _case(covariance_type, D, dtype, K=3, seed=0):
@@ -98,7 +108,7 @@ def _case(covariance_type, D, dtype, K=3, seed=0):
 
 def _tolerance(parameters, dtype):
     """float32 data is multiplied in float32 by the wide kernels only."""
-    engine = engine_of(parameters.type.form, parameters.n_features)
+    engine = engine_of(parameters.type.name, parameters.n_features)
     return 5e-6 if engine.rounding(np.dtype(dtype)) > 1e-9 else 1e-11
 
 
@@ -111,8 +121,10 @@ def test_moments_are_the_sums_of_the_formula(covariance_type, D, dtype):
     close = {"rtol": _tolerance(parameters, dtype), "atol": _tolerance(parameters, dtype) * N}
     assert np.allclose(moments.counts, counts, **close)
     assert np.allclose(moments.first, first, **close)
-    if covariance_type == "diag":
+    if covariance_type in ("diag", "spherical"):
         assert np.allclose(moments.second, np.diagonal(second, axis1=1, axis2=2), **close)
+    elif len(moments.second) == 1:
+        assert np.allclose(np.tril(moments.second[0]), np.tril(second.sum(axis=0)), **close)
     else:
         assert np.allclose(np.tril(moments.second), np.tril(second), **close)
     expected = samples.sample_weight @ naive.log_likelihoods(samples.X, naive.components(parameters))
@@ -151,14 +163,18 @@ def _with_an_empty_component(parameters):
     )
 
 
-@pytest.mark.parametrize(("covariance_type", "D"), [("full", 2), ("full", 3), ("full", 17), ("diag", 2)])
+WITHOUT = [("full", 2), ("full", 3), ("full", 17), ("diag", 2), ("diag", 17), ("tied", 17)]
+
+
+@pytest.mark.parametrize(("covariance_type", "D"), WITHOUT)
 def test_an_empty_component_takes_no_part(covariance_type, D):
     parameters, samples = _case(covariance_type, D, np.float64)
     parameters = _with_an_empty_component(parameters)
     moments = accumulate(samples, parameters)
     assert moments.counts[1] == 0.0
     assert not moments.first[1].any()
-    assert not moments.second[1].any()
+    if covariance_type != "tied":
+        assert not moments.second[1].any()
     rest = parameters.reordered([0, 2])
     others = accumulate(samples, rest)
     assert np.allclose(moments.counts[[0, 2]], others.counts, rtol=1e-13)
@@ -171,7 +187,7 @@ def test_an_empty_component_takes_no_part(covariance_type, D):
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-@pytest.mark.parametrize(("covariance_type", "D"), [("full", 2), ("full", 3), ("full", 17), ("diag", 2)])
+@pytest.mark.parametrize(("covariance_type", "D"), WITHOUT)
 def test_a_sample_that_no_component_explains_counts_for_none(covariance_type, D):
     """Its log densities overflow to -inf: no NaN may come of it, and none of the others may change."""
     parameters, samples = _case(covariance_type, D, np.float64)
@@ -218,7 +234,10 @@ def test_wide_blocks_may_be_of_any_size(size, monkeypatch):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="it is about compiled code")
-@pytest.mark.parametrize(("covariance_type", "D"), [("full", 2), ("full", 3), ("diag", 3), ("full", 18)])
+@pytest.mark.parametrize(
+    ("covariance_type", "D"),
+    [("full", 2), ("full", 3), ("diag", 3), ("full", 18), ("diag", 18), ("tied", 18)],
+)
 def test_the_sums_do_not_depend_on_where_arrays_lie(covariance_type, D):
     """Whether memory that is written might overlap with memory that is read is decided at run time."""
     parameters, samples = _case(covariance_type, D, np.float64)
@@ -263,6 +282,47 @@ def test_well_separated_components_are_skipped_exactly():
     counts, first, _ = naive.moments(X, np.ones(N), naive.components(parameters))
     assert np.allclose(moments.counts, counts, rtol=1e-14)
     assert np.allclose(moments.first, first, atol=1e-9)
+
+
+@given(
+    covariance_type=st.sampled_from(["diag", "spherical", "tied"]),
+    D=st.integers(17, 40),
+    K=st.integers(1, 6),
+    seed=st.integers(0, 1000),
+    shift=st.sampled_from([0.0, 3.0, 1e5]),
+    spread=st.sampled_from([0.1, 1.0, 4.0]),
+)
+@settings(max_examples=40, deadline=None)
+def test_expanded_squares_equal_the_plain_kernels(covariance_type, D, K, seed, shift, spread):
+    parameters = random_parameters(K, D, covariance_type, seed, spread)
+    parameters = replace(parameters, means=parameters.means + shift)
+    X = draw(parameters, 300, seed)[0]
+    weight = np.random.default_rng(seed).uniform(0.0, 3.0, len(X))
+    prepared = Gaussian.plain(parameters).prepare(parameters, X.dtype)
+    assert prepared.expands
+    block = Block(X, weight, 0)
+    found, plain = prepared.accumulate(block), prepared.plain.accumulate(block)
+    assert found.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+    assert np.allclose(found.counts, plain.counts, rtol=1e-10, atol=1e-10)
+    assert np.allclose(found.first, plain.first, rtol=1e-9, atol=1e-9 * (1 + shift))
+    axes = (0,) if covariance_type == "tied" else ()
+    one, other = found.scatters().sum(axis=axes), plain.scatters().sum(axis=axes)
+    assert np.allclose(one, other, rtol=1e-9, atol=1e-9 * len(X))
+    densities, expected = prepared.log_densities(X), prepared.plain.log_densities(X)
+    assert np.allclose(densities, expected, rtol=1e-11, atol=1e-10)
+
+
+@pytest.mark.parametrize("covariance_type", ["diag", "tied"])
+def test_squares_that_would_cancel_are_not_expanded(covariance_type):
+    """Means a million standard deviations apart: the plain kernels keep the digits."""
+    parameters = random_parameters(3, 20, covariance_type, spread=1.0)
+    parameters = replace(parameters, means=parameters.means + 1e6 * np.arange(3.0)[:, None])
+    X = draw(parameters, N)[0]
+    assert not Gaussian.plain(parameters).prepare(parameters, X.dtype).expands
+    counts, first, _ = naive.moments(X, np.ones(N), naive.components(parameters))
+    moments = accumulate(Samples.of(X), parameters)
+    assert np.allclose(moments.counts, counts, rtol=1e-12)
+    assert np.allclose(moments.first, first, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("D", [1, 2, 3, 17])

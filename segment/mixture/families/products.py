@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from segment.data.source import Block
-from segment.kernels.em import discrete, wide
+from segment.kernels.em import discrete, narrow
 from segment.mixture.families.sums import Sums
 
 # From here on products through BLAS beat the kernel that is vectorized across samples.
@@ -98,10 +98,11 @@ class Products(Linear):
         for start in range(0, len(block.X), _ROWS):
             x = block.X[start : start + _ROWS].astype(np.float64, copy=False)
             found = self._of(x)
+            shares = np.empty_like(found)
             weights = block.sample_weight[start : start + _ROWS]
-            log_likelihood += wide.posterior(found, weights, found)
-            counts += found.sum(axis=1)
-            sums += found @ x
+            log_likelihood += narrow.posterior(found, weights, shares)
+            counts += shares.sum(axis=1)
+            sums += shares @ x
         return Sums(counts, sums, log_likelihood)
 
     def log_densities(self, X: np.ndarray) -> np.ndarray:

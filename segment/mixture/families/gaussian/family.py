@@ -105,12 +105,12 @@ class Gaussian(Family[Parameters, Moments]):
                 f"the parameters are of covariance_type {parameters.covariance_type!r}, the family of "
                 f"{self.type.name!r}; they must agree"
             )
-        engine = engine_of(self.type.form, parameters.n_features)
+        engine = engine_of(self.type.name, parameters.n_features)
         return engine.prepare(parameters, np.dtype(dtype), self.reg_covar)
 
     def rounding(self, n_features: int, dtype: np.dtype) -> float:
         """Return the share of the objective that rounding may take away."""
-        return engine_of(self.type.form, n_features).rounding(dtype)
+        return engine_of(self.type.name, n_features).rounding(dtype)
 
     @property
     def is_plain(self) -> bool:
@@ -215,6 +215,10 @@ def _check_underflow(source: Source, variance: np.ndarray) -> None:
 def _with_filled(moments: Moments, empty: np.ndarray, mass: float) -> Moments:
     """Give empty components the average scatter of the others, at a negligible mass."""
     counts, first, second = moments.counts.copy(), moments.first.copy(), moments.second.copy()
+    if len(second) != len(counts):
+        # Summed over the components: what is missing of it is negligible.
+        counts[empty], first[empty] = mass, 0.0
+        return replace(moments, counts=counts, first=first)
     others = Moments(counts[~empty], first[~empty], second[~empty], 0.0)
     scatter = others.scatters().sum(axis=0) * (mass / others.counts.sum())
     counts[empty], first[empty], second[empty] = mass, 0.0, scatter

@@ -25,8 +25,9 @@ class Moments:
         Sums of weighted responsibilities.
     first : (K, D) float64 ndarray
         Sums of responsibility times difference from the current mean.
-    second : (K, D, D) or (K, D) float64 ndarray
-        Sums of the products of differences: all of them (lower triangle), or the squares only.
+    second : (K, D, D), (1, D, D) or (K, D) float64 ndarray
+        Sums of the products of differences: all of them (lower triangle), the same summed over the components
+        where they share a covariance, or the squares only.
     log_likelihood : float
         Weighted sum of the log densities of the samples, in nats.
     """
@@ -66,20 +67,24 @@ class Moments:
         else:
             cross = self.first[:, :, None] * shifts[:, None, :]
             own = self.counts[:, None, None] * shifts[:, :, None] * shifts[:, None, :]
-            second = self.second - cross - cross.transpose(0, 2, 1) + own
+            second = self.second + self._pooled(own - cross - cross.transpose(0, 2, 1))
         return Moments(self.counts, first, second, self.log_likelihood)
+
+    def _pooled(self, each: np.ndarray) -> np.ndarray:
+        """Return what belongs to each component, (K, ...), summed where the second moments are."""
+        return each if len(self.second) == len(self.counts) else each.sum(axis=0, keepdims=True)
 
     def shifts(self) -> np.ndarray:
         """Return how far the means move in the M-step, (K, D)."""
         return self.first / self.counts[:, None]
 
     def scatters(self) -> np.ndarray:
-        """Return second moments about the new means, whole matrices, (K, D, D) or (K, D)."""
+        """Return second moments about the new means, whole matrices; the shape is that of `second`."""
         shifts = self.shifts()
         if self.second.ndim == 2:
             return np.maximum(self.second - self.first * shifts, 0.0)
         rows, columns = lower_triangle(shifts.shape[1])
-        halves = self.second[:, rows, columns] - self.first[:, rows] * shifts[:, columns]
+        halves = self.second[:, rows, columns] - self._pooled(self.first[:, rows] * shifts[:, columns])
         whole = np.empty_like(self.second)
         whole[:, rows, columns] = halves
         whole[:, columns, rows] = halves

@@ -86,18 +86,18 @@ class Bayesian(Gaussian):
         filled = replace(statistics, counts=positive)
         means = parameters.means + filled.shifts()
         scatters = filled.scatters()
-        if self.reg_covar > 0:
-            scatters = scatters + self.reg_covar * counts.reshape(-1, *[1] * (scatters.ndim - 1)) * (
-                np.eye(scatters.shape[1]) if scatters.ndim == 3 else 1.0
-            )
         shifts = means - priors.mean
+        products = shifts[:, :, None] * shifts[:, None, :] if scatters.ndim == 3 else shifts**2
+        units = np.eye(shifts.shape[1]) if scatters.ndim == 3 else np.ones(shifts.shape[1])
+        sizes = (-1, *[1] * (scatters.ndim - 1))
         precision = priors.mean_precision + counts
         drawn = counts * priors.mean_precision / precision
-        products = shifts[:, :, None] * shifts[:, None, :] if scatters.ndim == 3 else shifts**2
-        scatters = scatters + drawn.reshape(-1, *[1] * (scatters.ndim - 1)) * products
+        added = self.reg_covar * counts.reshape(sizes) * units + drawn.reshape(sizes) * products
         centers = (priors.mean_precision * priors.mean + counts[:, None] * means) / precision[:, None]
         K, D = means.shape
-        spread = priors.covariance + self.type.pool(scatters, np.ones(K))
+        ones = np.ones(K)
+        # Scatters may be summed over the components already: added after they are pooled.
+        spread = priors.covariance + self.type.pool(scatters, ones) + self.type.pool(added, ones)
         return self.posterior(counts, centers, self._divided(spread, counts, D))
 
     def posterior(self, counts: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> BayesianParameters:
