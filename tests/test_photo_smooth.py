@@ -94,7 +94,9 @@ def test_coefficients_are_interpolated_for_every_pixel(height, width, step, offs
         value = between(coefficients[:, k, c].astype(float), places, order=1)
         expected[:, :, k] += value * (guide[:, :, c] if c < 3 else 1.0)
     labels = np.zeros((height, width), np.int32)
-    guided.label_rows(guide, coefficients, *grid_places(height, step, offset, points[0]), step, offset, labels)
+    guided.label_rows(
+        guide, coefficients, *grid_places(height, step, offset, points[0]), step, offset, labels
+    )
     chosen = np.take_along_axis(expected, labels[:, :, None], axis=2)[:, :, 0]
     assert np.allclose(chosen, expected.max(axis=2), atol=1e-3)
 
