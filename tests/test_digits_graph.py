@@ -1,10 +1,13 @@
 """The neighbor graph: exactness, whitening, the cut, the vote, and a block that only the graph moves."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segment.consensus import neighbors
 from segment.consensus.graph import (
     neighbor_graph,
     normalized_cut,
@@ -25,31 +28,60 @@ def brute_force(X, k):
 
 @pytest.mark.kernels
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.integers(12, 400), st.integers(1, 100), st.booleans())
-def test_neighbors_are_the_nearest(seed, n, d, grouped):
+@given(
+    st.integers(0, 10_000),
+    st.integers(12, 400),
+    st.integers(1, 100),
+    st.booleans(),
+    st.sampled_from([9, 768]),
+)
+def test_neighbors_are_the_nearest(seed, n, d, grouped, most_rows):
     rng = np.random.default_rng(seed)
     X = (rng.normal(size=(n, d)) * np.linspace(2, 0.3, d)).astype(np.float32)
     groups = rng.integers(0, 4, n) if grouped else None
-    found = nearest_neighbors(X, 10, groups=groups, n_jobs=1)
+    with mock.patch.object(neighbors, "MOST_ROWS", most_rows):
+        found = nearest_neighbors(X, 10, groups=groups, n_jobs=1)
     expected, distances = brute_force(X, 10)
     rows = np.arange(n)[:, None]
     assert not (found == rows).any()
     assert all(len(set(row)) == 10 for row in found.tolist())
-    # By distance: neighbors at equal distances may come in either order.
+    # By distance: what differs by rounding may come in either order.
     np.testing.assert_allclose(distances[rows, found], expected, rtol=1e-4)
 
 
-def test_neighbors_among_equal_rows_and_across_blocks():
-    X = np.repeat(np.arange(300, dtype=np.float32), 5)[:, None] * np.ones(3, np.float32)
-    found = nearest_neighbors(X, 4)
-    assert np.array_equal(
-        np.sort(found // 5, axis=1), np.repeat(np.arange(300), 5)[:, None] * np.ones((1, 4))
-    )
+@pytest.mark.kernels
+@pytest.mark.parametrize("most_rows", [9, 768])
+@pytest.mark.parametrize("span", [1, 4])
+def test_of_equally_near_rows_the_first_are_neighbors(most_rows, span):
+    rng = np.random.default_rng(0)
+    X, groups = rng.integers(0, span, (60, 3)).astype(np.float32), rng.integers(0, 3, 60)
+    _, distances = brute_force(X, 5)
+    with mock.patch.object(neighbors, "MOST_ROWS", most_rows):
+        for order in (None, groups):
+            found = nearest_neighbors(X, 5, groups=order, n_jobs=1)
+            np.testing.assert_array_equal(found, np.argsort(distances, axis=1, kind="stable")[:, :5])
+
+
+def test_who_has_fewer_neighbors_than_asked_lacks_the_others():
+    assert nearest_neighbors(np.arange(3, dtype=np.float32)[:, None], 3).tolist() == [
+        [1, 2, -1],
+        [0, 2, -1],
+        [1, 0, -1],
+    ]
 
 
 def test_neighbors_do_not_depend_on_the_number_of_threads():
-    X = np.random.default_rng(0).normal(size=(700, 30)).astype(np.float32)
+    X = np.random.default_rng(0).normal(size=(2000, 30)).astype(np.float32)
     np.testing.assert_array_equal(nearest_neighbors(X, 5, n_jobs=1), nearest_neighbors(X, 5, n_jobs=3))
+
+
+@pytest.mark.parametrize("n_blocks", [1, 2, 4, 16, 64])
+def test_every_two_blocks_meet_once_and_none_meets_two_at_a_time(n_blocks):
+    rounds = list(neighbors.meetings(n_blocks))
+    for pairs in rounds[1:]:
+        assert len({block for pair in pairs for block in pair}) == 2 * len(pairs) == n_blocks
+    met = sorted(tuple(sorted(pair)) for pairs in rounds for pair in pairs)
+    assert met == [(a, b) for a in range(n_blocks) for b in range(a, n_blocks)]
 
 
 def test_the_graph_counts_mutual_neighbors_twice():

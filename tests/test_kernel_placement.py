@@ -79,11 +79,11 @@ def test_parts_of_kernels_are_called_by_kernels_alone(path):
 
 
 def _neighbors(rng):
-    references, queries = rng.normal(size=(2, 70, 37)).astype(np.float32)
+    rows, numbers = rng.normal(size=(140, 37)).astype(np.float32), np.arange(140, dtype=np.int32)
     bounds = np.full((70, 70), -1e9, np.float32)
-    queries = np.hstack([queries, np.zeros((70, 1), np.float32)])
-    distances, indices = np.full((70, 5), np.inf, np.float32), np.full((70, 5), -1, np.int32)
-    return update_neighbors, [bounds, queries, references, 0, 0, distances, indices]
+    distances, found = np.full((140, 5), np.inf, np.float32), np.full((140, 5), -1, np.int32)
+    norms, limits = np.zeros(140, np.float32), np.full(140, np.inf, np.float32)
+    return update_neighbors, [bounds, rows, norms, numbers, 0, 70, limits, distances, found]
 
 
 def _spread(rng):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import numpy as np
 
 from segment.errors import SegmentWarning
 from segment.kernels.graph.neighbors import update_neighbors
-from segment.parallel import block_ranges, map_blocks, single_threaded_blas
+from segment.parallel import map_blocks, single_threaded_blas
 
 # Distances in this many leading axes reject nearly all pairs.
 BOUND_AXES = 64
-QUERY_ROWS, REFERENCE_ROWS = 256, 1024
+# Rows of two blocks, and the bounds of their pairs, stay in the second-level cache.
+MOST_ROWS = 768
 # The cost of an exact search grows with the square of the rows.
 MOST_EXACT = 70_000
 
@@ -23,8 +25,8 @@ def nearest_neighbors(
 ) -> np.ndarray:
     """Find the exact `k` nearest other rows of every row (Euclidean).
 
-    A product over the leading axes bounds every distance from below; few pairs need more
-    (docs/decisions/exact-neighbors.md).
+    A product over the leading axes bounds every distance from below; few pairs need more. Each pair is looked
+    at once, for both of its rows (docs/decisions/exact-neighbors.md).
 
     Parameters
     ----------
@@ -37,34 +39,55 @@ def nearest_neighbors(
     Returns
     -------
     (n, k) int32 ndarray
-        Nearest first.
+        Nearest first; of equally near ones, the first row. -1 where there are fewer.
     """
     n = len(X)
     order = np.argsort(groups, kind="stable") if groups is not None else np.arange(n)
-    rows = np.ascontiguousarray(X[order], np.float32)
+    rows, numbers = np.ascontiguousarray(X[order], np.float32), order.astype(np.int32)
     leading = rows[:, :BOUND_AXES]
     norms = np.einsum("ij,ij->i", leading, leading)
-    # A little less than the bound, so that rounding in the product never rejects a true neighbor.
-    slack = np.float32(1e-5) * norms.max(initial=0)
+    # A little less than the bound, so that rounding in the product rejects no neighbor, nor one equally near.
+    slack = np.float32(2e-5) * norms.max(initial=0) + np.finfo(np.float32).tiny
     left = np.hstack([-2 * leading, np.ones((n, 1), np.float32)])
-    right = np.ascontiguousarray(np.hstack([leading, norms[:, None] - 2 * slack]).T)
-    queries = np.hstack([rows, norms[:, None]])
-    tiles = block_ranges(n, REFERENCE_ROWS)
+    right = np.hstack([leading, norms[:, None] - slack])
+    distances, neighbors = np.full((n, k), np.inf, np.float32), np.full((n, k), -1, np.int32)
+    limits = distances[:, -1].copy()
+    n_blocks = 1
+    while n > n_blocks * MOST_ROWS:
+        n_blocks *= 2
+    starts = np.arange(n_blocks + 1) * n // n_blocks
 
-    def search(block: tuple[int, int]) -> np.ndarray:
-        start, stop = block
-        distances = np.full((stop - start, k), np.inf, np.float32)
-        indices = np.full((stop - start, k), -1, np.int32)
-        for first, last in sorted(tiles, key=lambda tile: (abs(tile[0] + REFERENCE_ROWS // 2 - start), tile)):
-            bounds = left[start:stop] @ right[:, first:last]
-            update_neighbors(bounds, queries[start:stop], rows[first:last], start, first, distances, indices)
-        return indices
+    def compare(pair: tuple[int, int]) -> None:
+        (first, end), (second, stop) = (starts[block : block + 2] for block in pair)
+        bounds = left[first:end] @ right[second:stop].T
+        update_neighbors(bounds, rows, norms, numbers, first, second, limits, distances, neighbors)
 
     with single_threaded_blas():
-        found = np.concatenate(map_blocks(search, block_ranges(n, QUERY_ROWS), n_jobs))
-    neighbors = np.empty((n, k), np.int32)
-    neighbors[order] = order[found]
-    return neighbors
+        for pairs in meetings(n_blocks):
+            map_blocks(compare, pairs, n_jobs)
+    found = np.empty((n, k), np.int32)
+    found[order] = neighbors
+    return found
+
+
+def meetings(n_blocks: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield rounds of pairs of blocks, in which each block meets one, until each has met each and itself.
+
+    Blocks that stand `apart` on a circle meet in two rounds: adding `apart` turns its lowest bit over, so
+    that those with that bit and those without face one another. Near ones meet first.
+
+    Parameters
+    ----------
+    n_blocks : int
+        A power of two.
+    """
+    yield [(block, block) for block in range(n_blocks)]
+    for apart in range(1, n_blocks // 2 + 1):
+        bit = apart & -apart
+        pairs = [(block, (block + apart) % n_blocks) for block in range(n_blocks)]
+        yield [pair for pair in pairs if not pair[0] & bit]
+        if 2 * apart < n_blocks:
+            yield [pair for pair in pairs if pair[0] & bit]
 
 
 def is_exact(n_samples: int) -> bool:

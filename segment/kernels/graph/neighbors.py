@@ -4,50 +4,79 @@ import numpy as np
 
 from segment.kernels.compile import kernel
 
-# Comparisons are counted a group at a time, since a loop without a branch is vectorized.
+_SUMS = ("reassoc", "contract", "nsz")
+# Pairs are counted a group at a time, since a loop without a branch is vectorized.
 _GROUP = 32
 
 
-@kernel(fastmath=("reassoc", "contract", "nsz"))
-def update_neighbors(bounds, queries, references, query_start, reference_start, distances, indices):
-    """Offer a tile of references to the running k nearest neighbors of a block of queries.
+@kernel(fastmath=_SUMS)
+def _count_near(bounds, own, limit, limits):
+    """Count the pairs of a row that may be near enough to either; in float32, as wide as what is compared."""
+    count = np.float32(0.0)
+    for j in range(len(bounds)):
+        bound = bounds[j] + own
+        count += np.float32(1.0) if (bound < limit) | (bound < limits[j]) else np.float32(0.0)
+    return count
 
-    bounds     IN    (n_queries, n_references) float32, no greater than the squared distance, less the
-                     query's own part of it: compare with `limit` below
-    queries    IN    (n_queries, d + 1) float32; its last column is the part that `bounds` lacks
-    references IN    (n_references, d) float32
-    query_start, reference_start IN  int, the rows where block and tile begin (a row is not its own neighbor)
-    distances  INOUT (n_queries, k) float32, squared, increasing
-    indices    INOUT (n_queries, k) int32
+
+@kernel(fastmath=_SUMS)
+def _squared_distance(a, b):
+    total = np.float32(0.0)
+    for m in range(len(a)):
+        difference = a[m] - b[m]
+        total += difference * difference
+    return total
+
+
+@kernel
+def _insert(distance, number, distances, numbers):
+    """Insert a neighbor into a list by its distance and, of equally near ones, its number; drop the last."""
+    place = len(distances)
+    while place > 0 and (
+        distances[place - 1] > distance or (distances[place - 1] == distance and numbers[place - 1] > number)
+    ):
+        place -= 1
+    if place == len(distances):
+        return
+    for p in range(len(distances) - 1, place, -1):
+        distances[p] = distances[p - 1]
+        numbers[p] = numbers[p - 1]
+    distances[place] = distance
+    numbers[place] = number
+
+
+@kernel
+def update_neighbors(bounds, rows, norms, numbers, first, second, limits, distances, neighbors):
+    """Offer all pairs of a row of one block and a row of another to the nearest neighbors of both.
+
+    bounds         IN    (n_first, n_second) float32, no greater than the squared distance less the norm of
+                         the row of the first block
+    rows           IN    (n, d) float32
+    norms          IN    (n,) float32, what `bounds` lacks
+    numbers        IN    (n,) int32, what rows are called
+    first, second  IN    int, the rows where the blocks begin; of a block with itself, each pair counts once
+    limits         INOUT (n,) float32, the last column of `distances`
+    distances      INOUT (n, k) float32, squared, increasing
+    neighbors      INOUT (n, k) int32, their numbers
     """
-    n_queries, n_references = bounds.shape
-    d = references.shape[1]
-    k = distances.shape[1]
-    for i in range(n_queries):
-        row = bounds[i]
-        own = queries[i, d]
-        limit = distances[i, k - 1] - own
-        for start in range(0, n_references, _GROUP):
-            stop = min(start + _GROUP, n_references)
-            hits = 0
-            for j in range(start, stop):
-                hits += row[j] < limit
-            if hits == 0:
+    n_first, n_second = bounds.shape
+    last = distances.shape[1] - 1
+    for i in range(n_first):
+        a = first + i
+        for start in range(i + 1 if first == second else 0, n_second, _GROUP):
+            stop = min(start + _GROUP, n_second)
+            others = limits[second + start : second + stop]
+            if _count_near(bounds[i, start:stop], norms[a], limits[a], others) == 0:
                 continue
             for j in range(start, stop):
-                if row[j] >= limit or query_start + i == reference_start + j:
+                b = second + j
+                bound = bounds[i, j] + norms[a]
+                if bound >= limits[a] and bound >= limits[b]:
                     continue
-                distance = np.float32(0.0)
-                for m in range(d):
-                    difference = queries[i, m] - references[j, m]
-                    distance += difference * difference
-                if distance >= distances[i, k - 1]:
-                    continue
-                place = k - 1
-                while place > 0 and distances[i, place - 1] > distance:
-                    distances[i, place] = distances[i, place - 1]
-                    indices[i, place] = indices[i, place - 1]
-                    place -= 1
-                distances[i, place] = distance
-                indices[i, place] = reference_start + j
-                limit = distances[i, k - 1] - own
+                distance = _squared_distance(rows[a], rows[b])
+                if distance <= limits[a]:
+                    _insert(distance, numbers[b], distances[a], neighbors[a])
+                    limits[a] = distances[a, last]
+                if distance <= limits[b]:
+                    _insert(distance, numbers[a], distances[b], neighbors[b])
+                    limits[b] = distances[b, last]
