@@ -66,6 +66,22 @@ def _run(path, number):
     return module.double(number), module.double.stats.cache_hits.total()
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_part_of_a_kernel_is_called_by_kernels_alone():
+    @kernel
+    def _half(x):
+        return x / 2.0
+
+    @numba.njit
+    def quarter(x):
+        return _half(_half(x))
+
+    for _ in range(2):
+        with pytest.raises(TypeError, match="_half is a part of kernels"):
+            _half(1.0)
+        assert quarter(1.0) == 0.25
+
+
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is cached")
 def test_code_that_is_cached_needs_nothing_that_compiles(module):
     def loaded():

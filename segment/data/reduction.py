@@ -93,6 +93,10 @@ def reduce_blocks(function: Callable[[B], S], blocks: Sequence[B], n_jobs: int |
     statistic
     """
     threads = min(resolve_n_jobs(n_jobs), len(blocks))
+    if len(blocks) == 1:
+        # Many short runs over few samples are what a choice of a start takes.
+        with single_threaded_blas():
+            return function(blocks[0])
     size = 1
     while size * threads * _SUBTREES_EACH < len(blocks):
         size *= 2

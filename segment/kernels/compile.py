@@ -21,7 +21,8 @@ from numba.core.sigutils import normalize_signature
 def _compile(options: dict[str, Any], function: Callable[..., Any]) -> Any:
     if function.__name__.startswith("_"):
         # A part of a kernel is stored inside the kernels that call it.
-        return numba.njit(**options)(function)
+        part = numba.njit(no_cpython_wrapper=True, **options)(function)
+        return part if numba.config.DISABLE_JIT else _without_way_in(part)
     try:
         dispatcher = numba.njit(cache=True, **options)(function)
     except RuntimeError:
@@ -30,6 +31,19 @@ def _compile(options: dict[str, Any], function: Callable[..., Any]) -> Any:
     if not numba.config.DISABLE_JIT:
         _forgive(dispatcher._cache)
     return dispatcher
+
+
+def _without_way_in(part: Any) -> Any:
+    """Refuse calls from Python: they would jump to a wrapper that was not made, to save its compilation."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise TypeError(f"{part.__name__} is a part of kernels: only a kernel can call it")
+
+    def add_overload(compiled: Any) -> None:
+        part.overloads[tuple(compiled.signature.args)] = compiled
+
+    part._compile_for_args, part.add_overload = refuse, add_overload
+    return part
 
 
 def _forgive(cache: Any) -> None:
@@ -99,6 +113,8 @@ def kernel(
     if forbidden := flags - {"nsz", "arcp", "contract", "afn", "reassoc"}:
         raise ValueError(f"fastmath flags {sorted(forbidden)} would break log space")
     options: dict[str, Any] = {"nogil": True, "fastmath": flags or False, "error_model": "numpy"}
+    # Nothing calls kernels from C.
+    options["no_cfunc_wrapper"] = True
     if inline:
         options["forceinline"] = True
     if function is not None:

@@ -23,6 +23,12 @@ def _add(total, values, sign):
 
 
 @kernel
+def _add_part(total, values, number, sign):
+    """As `_add`, for the values from `number` times as many as there are sums on."""
+    _add(total, values[number * total.size : (number + 1) * total.size], sign)
+
+
+@kernel
 def box_mean(values, radius, first, out):
     """Mean over a square window that is clipped at the edges, for some rows.
 
@@ -43,13 +49,13 @@ def box_mean(values, radius, first, out):
         height = min(below, m - 1) - max(above + 1, 0) + 1
         total[:] = 0.0
         for x in range(min(radius, n)):
-            _add(total, columns[x * P : (x + 1) * P], 1.0)
+            _add_part(total, columns, x, 1.0)
         for x in range(n):
             left, right = x - radius - 1, x + radius
             if right < n:
-                _add(total, columns[right * P : (right + 1) * P], 1.0)
+                _add_part(total, columns, right, 1.0)
             if left >= 0:
-                _add(total, columns[left * P : (left + 1) * P], -1.0)
+                _add_part(total, columns, left, -1.0)
             factor = 1.0 / (height * (min(right, n - 1) - max(left + 1, 0) + 1))
             for p in range(P):
                 out[i, x, p] = total[p] * factor
@@ -110,23 +116,29 @@ def solve_coefficients(guide, eps, maps):
 
 
 @kernel(fastmath=("contract",))
-def _between(upper, lower, weight, out):
-    for i in range(out.size):
-        out[i] = upper[i] + weight * (lower[i] - upper[i])
+def _between(upper, lower, weight, line):
+    """Interpolate between two rows of points; beyond the first and the last nothing changes.
+
+    upper, lower IN (n,); line OUT (n + 2,).
+    """
+    n = upper.size
+    for i in range(n):
+        line[i + 1] = upper[i] + weight * (lower[i] - upper[i])
+    line[0], line[n + 1] = line[1], line[n]
 
 
 @kernel(fastmath=("contract",))
-def _offer(l0, l1, l2, l3, r0, r1, r2, r3, share, red, green, blue, number, best, labels):
+def _offer(line, share, colors, number, best, labels):
     """Filter a map at some pixels; take its number where its value is larger than the best so far.
 
-    l0 .. l3, r0 .. r3 IN (n,): coefficients at the points to the left and to the right; red, green, blue
-    IN (n,); best, labels INOUT (n,).
+    line IN (4, n + 1): coefficients at the points left of the pixels, and at the one right of the last;
+    colors IN (3, n); best, labels INOUT (n,).
     """
     for i in range(best.size):
-        value = l3[i] + share * (r3[i] - l3[i])
-        value += red[i] * (l0[i] + share * (r0[i] - l0[i]))
-        value += green[i] * (l1[i] + share * (r1[i] - l1[i]))
-        value += blue[i] * (l2[i] + share * (r2[i] - l2[i]))
+        value = line[3, i] + share * (line[3, i + 1] - line[3, i])
+        value += colors[0, i] * (line[0, i] + share * (line[0, i + 1] - line[0, i]))
+        value += colors[1, i] * (line[1, i] + share * (line[1, i + 1] - line[1, i]))
+        value += colors[2, i] * (line[2, i] + share * (line[2, i + 1] - line[2, i]))
         labels[i] = number if value > best[i] else labels[i]
         best[i] = value if value > best[i] else best[i]
 
@@ -153,48 +165,26 @@ def label_rows(guide, coefficients, rows, shares, step, offset, labels):
         Labels below 0 are kept.
     """
     m, K, _, n = coefficients.shape
-    N = labels.shape[1]
-    # Beyond the first and the last point nothing changes.
-    lines = np.empty((K, 4, n + 2), dtype=np.float32)
-    red, green, blue = np.empty(n + 1, np.float32), np.empty(n + 1, np.float32), np.empty(n + 1, np.float32)
+    lines, colors = np.empty((K, 4, n + 2), np.float32), np.zeros((3, n + 1), np.float32)
     best, found = np.empty(n + 1, np.float32), np.empty(n + 1, np.int32)
     for y in range(labels.shape[0]):
         above = rows[y]
         below = above + 1 if above + 1 < m else above
         for k in range(K):
             for c in range(4):
-                line = lines[k, c]
-                _between(coefficients[above, k, c], coefficients[below, k, c], shares[y], line[1 : n + 1])
-                line[0], line[n + 1] = line[1], line[n]
+                _between(coefficients[above, k, c], coefficients[below, k, c], shares[y], lines[k, c])
         for phase in range(step):
-            start = offset - step + phase
-            first, last = max(0, -(start // step)), min(n + 1, (N - start + step - 1) // step)
-            for i in range(first, last):
-                x = start + step * i
-                red[i] = guide[y, x, 0]
-                green[i] = guide[y, x, 1]
-                blue[i] = guide[y, x, 2]
+            # Some of the points beyond the first and the last have no pixel.
+            for i in range(n + 1):
+                x = offset + step * (i - 1) + phase
+                if 0 <= x < labels.shape[1]:
+                    for c in range(3):
+                        colors[c, i] = guide[y, x, c]
                 best[i] = -np.inf
                 found[i] = 0
             for k in range(K):
-                _offer(
-                    lines[k, 0, first:last],
-                    lines[k, 1, first:last],
-                    lines[k, 2, first:last],
-                    lines[k, 3, first:last],
-                    lines[k, 0, first + 1 : last + 1],
-                    lines[k, 1, first + 1 : last + 1],
-                    lines[k, 2, first + 1 : last + 1],
-                    lines[k, 3, first + 1 : last + 1],
-                    np.float32(phase / step),
-                    red[first:last],
-                    green[first:last],
-                    blue[first:last],
-                    np.int32(k),
-                    best[first:last],
-                    found[first:last],
-                )
-            for i in range(first, last):
-                x = start + step * i
-                if labels[y, x] >= 0:
+                _offer(lines[k], np.float32(phase / step), colors, np.int32(k), best, found)
+            for i in range(n + 1):
+                x = offset + step * (i - 1) + phase
+                if 0 <= x < labels.shape[1] and labels[y, x] >= 0:
                     labels[y, x] = found[i]

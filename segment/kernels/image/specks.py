@@ -145,13 +145,6 @@ def join_small(order, sizes, sums, least, parents, distances, nearest):
     return merged
 
 
-@kernel
-def follow_parents(parents):
-    """Replace parents INOUT (R,) by the regions at the end of their chains."""
-    for region in range(parents.size):
-        parents[region] = _root(parents, region)
-
-
 def merge_small(pairs, sizes, sums, least, parents):
     """Join each region smaller than `least` to the neighbor of the most similar mean color, smallest first.
 
@@ -175,4 +168,6 @@ def merge_small(pairs, sizes, sums, least, parents):
         n_pairs = offer_all(pairs, n_pairs, sizes, sums, least, parents, distances, nearest)
         order = np.argsort(sizes, kind="stable")
         merged = join_small(order, sizes, sums, least, parents, distances, nearest)
-    follow_parents(parents)
+    # The regions at the ends of the chains.
+    while not np.array_equal(further := parents[parents], parents):
+        parents[:] = further
