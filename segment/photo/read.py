@@ -250,7 +250,8 @@ def to_srgb(image: Any, profile: bytes | None, mode: str) -> tuple[Any, str]:
     from PIL import ImageCms
 
     if profile is None or is_srgb(profile):
-        return image.convert(mode), described(profile)
+        # Converting an image to its own mode copies it.
+        return image if image.mode == mode else image.convert(mode), described(profile)
     source = image.convert(mode) if image.mode in ("P", "PA", "1", "LA") else image
     if source.mode == "L" and mode == "RGBA":
         source = source.convert(mode)

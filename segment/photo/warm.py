@@ -17,7 +17,7 @@ def _load() -> None:
     import gc
     import importlib
 
-    # Loading code makes hundreds of thousands of objects that stay: looking for garbage among them finds none.
+    # Loading code makes hundreds of thousands of objects that stay: there is no garbage to look for.
     gc.disable()
     try:
         import numpy as np

@@ -31,10 +31,10 @@ def label_regions(labels, regions):
             else:
                 regions[i] = run
             # Where both rows go on as they were, their runs have met before.
-            if y > 0 and label >= 0 and labels[y - 1, x] == label:
-                if begins or labels[y - 1, x - 1] != label:
-                    above, own = _root(regions, i - N), _root(regions, run)
-                    regions[max(above, own)] = min(above, own)
+            meets = y > 0 and label >= 0 and labels[y - 1, x] == label
+            if meets and (begins or labels[y - 1, x - 1] != label):
+                above, own = _root(regions, i - N), _root(regions, run)
+                regions[max(above, own)] = min(above, own)
     # A parent comes before its children: one pass turns roots into numbers.
     n = 0
     for y in range(M):
