@@ -300,7 +300,6 @@ def _all_lost(folder: Path) -> str:
 
     np.save(folder / "x.npy", X := rows_of(10**6, 3, 3))
     whole = _fitted(X)
-    cluster.PATIENCE = 3.0
     append, left = Journal._append, [7]
     with cluster.local_cluster(2) as local:
         from distributed import Client
@@ -315,7 +314,7 @@ def _all_lost(folder: Path) -> str:
                     while client.nthreads():
                         time.sleep(0.1)
 
-            with patch.object(Journal, "_append", then_lose):
+            with patch.object(Journal, "_append", then_lose), patch.object(cluster, "PATIENCE", 3.0):
                 try:
                     _fitted(open_samples(folder / "x.npy", client=client), checkpoint=folder / "c")
                     return "NO ERROR"

@@ -193,14 +193,19 @@ def _density_full(x, n, c, mean, factor, d, y, out):
         _subtract_half_square(y, n, out)
 
 
+@kernel(fastmath=_SUMS)
+def _subtract_half_distance(x, mean, factor, n, out):
+    for i in range(n):
+        y = factor * (x[i] - mean)
+        out[i] -= 0.5 * y * y
+
+
 @kernel
-def _density_diag(x, n, c, mean, factor, y, out):
+def _density_diag(x, n, c, mean, factor, out):
     """As `_density_full`, for a diagonal factor (D,)."""
     _fill(out, n, c)
     for a in range(mean.shape[0]):
-        _difference(x[a], mean[a], n, y)
-        _scale(y, factor[a], n, y)
-        _subtract_half_square(y, n, out)
+        _subtract_half_distance(x[a], mean[a], factor[a], n, out)
 
 
 # --- from log densities to responsibilities --------------------------------------------------------
@@ -383,16 +388,26 @@ def _moments_full(x, n, mean, share, scale, d, y, k, counts, first, second):
             second[k, a, b] += _dot(y, d[b], n)
 
 
+@kernel(fastmath=_SUMS)
+def _sums_1(x, r, n, mean):
+    first = second = 0.0
+    for i in range(n):
+        d = x[i] - mean
+        rd = r[i] * d
+        first += rd
+        second += rd * d
+    return first, second
+
+
 @kernel
-def _moments_diag(x, n, mean, share, scale, d, y, k, counts, first, second):
+def _moments_diag(x, n, mean, share, scale, k, counts, first, second):
     """As `_moments_full`, for the diagonal only."""
     _multiply(share, scale, n, share)
     counts[k] += _total(share, n)
     for a in range(mean.shape[0]):
-        _difference(x[a], mean[a], n, d[0])
-        _multiply(share, d[0], n, y)
-        first[k, a] += _total(y, n)
-        second[k, a] += _dot(y, d[0], n)
+        once, twice = _sums_1(x[a], share, n, mean[a])
+        first[k, a] += once
+        second[k, a] += twice
 
 
 # --- what the mixture calls -------------------------------------------------------------------------
@@ -460,19 +475,19 @@ def accumulate_full_3(X, sample_weight, log_scales, means, factors, counts, firs
 def accumulate_diag(X, sample_weight, log_scales, means, factors, counts, first, second):
     """As `accumulate_full`, with factors (K, D) (1 / standard deviation) and second moments (K, D)."""
     K, D = means.shape
-    x, d, y = np.empty((D, BLOCK)), np.empty((1, BLOCK)), np.empty(BLOCK)
-    shares, largest, total = np.empty((K, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
+    x, shares = np.empty((D, BLOCK)), np.empty((K, BLOCK))
+    largest, total = np.empty(BLOCK), np.empty(BLOCK)
     log_likelihood = 0.0
     for start in range(0, X.shape[0], BLOCK):
         n = min(BLOCK, X.shape[0] - start)
         _load(X, start, n, x)
         for k in range(K):
-            _density_diag(x, n, log_scales[k], means[k], factors[k], y, shares[k])
+            _density_diag(x, n, log_scales[k], means[k], factors[k], shares[k])
         _posterior(shares, n, largest, total)
         log_likelihood += _log_likelihood(sample_weight, start, n, largest, total)
         _normalize(sample_weight, start, n, total)
         for k in range(K):
-            _moments_diag(x, n, means[k], shares[k], total, d, y, k, counts, first, second)
+            _moments_diag(x, n, means[k], shares[k], total, k, counts, first, second)
     return log_likelihood
 
 
@@ -507,12 +522,12 @@ def densities_full_3(X, log_scales, means, factors, out):
 def densities_diag(X, log_scales, means, factors, out):
     """As `densities_full`, with factors (K, D)."""
     K, D = means.shape
-    x, y, row = np.empty((D, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
+    x, row = np.empty((D, BLOCK)), np.empty(BLOCK)
     for start in range(0, X.shape[0], BLOCK):
         n = min(BLOCK, X.shape[0] - start)
         _load(X, start, n, x)
         for k in range(K):
-            _density_diag(x, n, log_scales[k], means[k], factors[k], y, row)
+            _density_diag(x, n, log_scales[k], means[k], factors[k], row)
             for i in range(n):
                 out[start + i, k] = row[i]
 
