@@ -16,8 +16,10 @@ from segment.kernels.em import narrow
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.families.gaussian.prepared import Narrow, PreparedGaussians
 
-# Up to here the kernel vectorized across samples beats the ones that go through BLAS.
-NARROW = 16
+# From here on products of matrices beat the kernel that is vectorized across samples: by type of covariance.
+WIDE = {"full": 17, "tied": 8, "diag": 24}
+
+_MOST = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,14 @@ def _wide(parameters: Parameters, dtype: np.dtype, reg: float) -> PreparedGaussi
     return Wide(parameters, dtype, reg)
 
 
-def _wide_tied(parameters: Parameters, dtype: np.dtype, reg: float) -> PreparedGaussians:
+def _pooled(parameters: Parameters, dtype: np.dtype, reg: float) -> PreparedGaussians:
     from segment.mixture.families.gaussian.products import PooledProducts
 
-    return PooledProducts(_wide, parameters, dtype, reg)
+    few = parameters.n_features < WIDE["full"]
+    return PooledProducts(_triangular if few else _wide, parameters, dtype, reg)
 
 
-def _wide_diagonal(parameters: Parameters, dtype: np.dtype, reg: float) -> PreparedGaussians:
+def _expanded(parameters: Parameters, dtype: np.dtype, reg: float) -> PreparedGaussians:
     from segment.mixture.families.gaussian.products import DiagonalProducts
 
     return DiagonalProducts(_diagonal, parameters, dtype, reg)
@@ -70,15 +73,15 @@ _diagonal = partial(Narrow, (narrow.accumulate_diag, narrow.densities_diag))
 _three = partial(Narrow, (narrow.accumulate_full_3, narrow.densities_full_3))
 _triangular = partial(Narrow, (narrow.accumulate_full, narrow.densities_full))
 
-_FEW, _MANY = range(1, NARROW + 1), range(NARROW + 1, 1 << 62)
 ENGINES = (
-    Engine(("diag", "spherical"), _FEW, _diagonal),
-    Engine(("diag", "spherical"), _MANY, _wide_diagonal),
+    Engine(("diag", "spherical"), range(1, WIDE["diag"]), _diagonal),
+    Engine(("diag", "spherical"), range(WIDE["diag"], _MOST), _expanded),
     Engine(("full", "tied"), range(3, 4), _three),
-    Engine(("full", "tied"), _FEW, _triangular),
+    Engine(("tied",), range(WIDE["tied"], WIDE["full"]), _pooled),
+    Engine(("full", "tied"), range(1, WIDE["full"]), _triangular),
     # Products in float32 take away up to 1e-8 of the log-likelihood.
-    Engine(("full",), _MANY, _wide, single_rounding=6e-8),
-    Engine(("tied",), _MANY, _wide_tied, single_rounding=6e-8),
+    Engine(("full",), range(WIDE["full"], _MOST), _wide, single_rounding=6e-8),
+    Engine(("tied",), range(WIDE["full"], _MOST), _pooled, single_rounding=6e-8),
 )
 
 
