@@ -325,7 +325,7 @@ def test_an_interrupt_keeps_what_is_written_closed_properly(folder, tmp_path):
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as child:
         begun = time.monotonic()
-        while not (out / "masks" / "000020.png").exists() and time.monotonic() - begun < 100:
+        while not (out / "masks" / "000040.png").exists() and time.monotonic() - begun < 100:
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
         _, said = child.communicate(timeout=100)
