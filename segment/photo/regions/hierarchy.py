@@ -124,7 +124,8 @@ def agreed(hierarchies: Sequence[Hierarchy]) -> tuple[np.ndarray, np.ndarray]:
         if other is not first:
             overlap = _overlap(first.leaves, other.leaves)
             heights = overlap @ (overlap @ heights).T
-        distances += heights / len(hierarchies)
+        heights /= len(hierarchies)
+        distances += heights
     touching = np.zeros((n, n), dtype=bool)
     touching[first.ends[:, 0], first.ends[:, 1]] = touching[first.ends[:, 1], first.ends[:, 0]] = True
     areas = np.bincount(first.leaves.ravel(), minlength=n).astype(np.float64)
