@@ -352,14 +352,17 @@ def _too_small(folder: Path) -> str:
 
     size = 2**18
     n = int(float(os.environ.get("SCALE_FAULT_GB", 4)) * 1e9 / 12) // size * size
-    piece = rows_of(size, 3, 3)
 
     def block(block_info: Any) -> np.ndarray:
-        return piece + np.float32(1e-3 * block_info[None]["chunk-location"][0])
+        # Made by the task: an array that the function held would stay on the workers with every task.
+        rng = np.random.default_rng(block_info[None]["chunk-location"][0])
+        return rng.standard_normal((size, 3), np.float32) + 4 * rng.integers(0, 3, (size, 1)).astype(
+            np.float32
+        )
 
     chunks = ((size,) * (n // size), (3,))
     array = dask.array.map_blocks(block, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0), np.float32))
-    start = start_of(piece, 3)
+    start = start_of(array[:size].compute(), 3)
     options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "512MB"}
     options |= {"dashboard_address": None}
     with LocalCluster(host="127.0.0.1", silence_logs=50, **options) as local, Client(local) as client:
