@@ -4,10 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toys import TYPES, four_gaussians
 
 from segment.errors import CollapseWarning, ConvergenceWarning, DataError
 from segment.mixture import Parameters, Samples, assign, fit_em, fit_mixture, responsibilities, score_samples
+from segment.mixture.families.gaussian import covariance
 
 rng = np.random.default_rng(0)
 
@@ -177,3 +180,19 @@ def test_a_row_beyond_all_distances_belongs_to_the_nearest(covariance_type, scal
 def test_requests_that_cannot_be_met(n_components, n_init, init, message):
     with pytest.raises(DataError, match=message):
         fit_mixture(Samples.of(np.eye(3)), n_components, n_init=n_init, init=init)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 10**6), st.floats(-20.0, 0.0))
+def test_what_is_called_regular_needs_no_raising(D, seed, exponent):
+    """Eigenvalues from 1 down to 10^-20: those that are skipped are all above what would be raised."""
+    rng = np.random.default_rng(seed)
+    values = 10.0 ** rng.uniform(exponent, 0.0, D)
+    turned = np.linalg.qr(rng.normal(size=(D, D)))[0]
+    found = ((turned * values) @ turned.T)[None]
+    found = (found + np.swapaxes(found, 1, 2)) / 2
+    regular = covariance._is_clearly_regular(found)
+    least = np.linalg.eigvalsh(found)[0, 0]
+    assert not regular or least >= max(covariance.SINGULAR, D * np.finfo(float).eps * values.max())
+    # What is far from singular is seen to be.
+    assert regular or values.min() < 100 * D * covariance.SINGULAR

@@ -178,6 +178,25 @@ class Spherical(_Diagonal):
         return np.ascontiguousarray(factors[:, 0])
 
 
+def _least_eigenvalues(largest: np.ndarray, D: int) -> np.ndarray:
+    return np.maximum(SINGULAR, D * np.finfo(float).eps * largest)
+
+
+def _is_clearly_regular(covariances: np.ndarray) -> bool:
+    """Tell without eigenvalues, which cost ten times as much, that none is too small; "no" may be wrong.
+
+    The smallest eigenvalue is at least 1 / trace of the inverse, the largest at most the trace.
+    """
+    try:
+        inverse = np.linalg.inv(np.linalg.cholesky(covariances))
+    except np.linalg.LinAlgError:
+        return False
+    smallest = 1.0 / np.square(inverse).sum(axis=(-2, -1))
+    traces = np.trace(covariances, axis1=-2, axis2=-1)
+    # Twice: what rounding takes away is far less.
+    return bool((smallest > 2.0 * _least_eigenvalues(traces, covariances.shape[-1])).all())
+
+
 class _Triangular(CovarianceType):
     form = "full"
 
@@ -189,10 +208,11 @@ class _Triangular(CovarianceType):
         if reg > 1e-9 * covariances.max():
             # Far above what rounding can take away: positive definite without asking.
             return covariances
-        values, vectors = np.linalg.eigh(self.scale(covariances, 1.0 / deviations))
-        floors = np.maximum(
-            SINGULAR, len(deviations) * np.finfo(float).eps * values.max(axis=-1, keepdims=True)
-        )
+        scaled = self.scale(covariances, 1.0 / deviations)
+        if _is_clearly_regular(scaled):
+            return covariances
+        values, vectors = np.linalg.eigh(scaled)
+        floors = _least_eigenvalues(values.max(axis=-1, keepdims=True), len(deviations))
         if (values < floors).any():
             raised = (vectors * np.maximum(values, floors)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
             covariances = self.scale(raised, deviations)
