@@ -6,8 +6,7 @@ threads give the same bits. The kernels release the GIL, so plain Python threads
 
 The rule for BLAS: a matrix product adds in another order with another number of threads, so BLAS keeps
 to one thread wherever results are computed, and our own threads over blocks occupy the cores. `map_blocks`
-sees to it for the blocks; what computes between them stands in `single_threaded_blas`. Where a library adds
-in threads of OpenMP, `single_threaded_openmp` stands around its call.
+sees to it for the blocks; what computes between them stands in `single_threaded_blas`.
 """
 
 from __future__ import annotations
@@ -164,16 +163,3 @@ def single_threaded_blas() -> Iterator[None]:
         yield
     finally:
         _LIMIT.leave()
-
-
-@contextmanager
-def single_threaded_openmp() -> Iterator[None]:
-    """Limit OpenMP to one thread for what this thread calls.
-
-    scikit-learn's k-means adds its threads' sums in the order in which they end: from three threads on, every
-    run gives other bits. The limit belongs to the calling thread alone, so no other can lift it.
-    """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="openmp"):
-        yield

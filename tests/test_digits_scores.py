@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from segment.digits.scores import match_clusters, score
 
@@ -72,6 +73,15 @@ def test_counts_add_up_and_matching_beats_any_greedy_choice(pairs):
     # One cluster and its majority class is a matching too.
     largest = max(np.bincount(labels[clusters == k]).max() for k in set(clusters.tolist()))
     assert found.accuracy * len(pairs) >= largest - 1e-9
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
+def test_information_and_rand_index_are_those_of_scikit_learn(pairs):
+    labels, clusters = np.array(pairs).T
+    found = score(labels, clusters, 4)
+    assert found.nmi == pytest.approx(normalized_mutual_info_score(labels, clusters), abs=1e-12)
+    assert found.ari == pytest.approx(adjusted_rand_score(labels, clusters), abs=1e-12)
 
 
 def test_the_matching_is_the_best_of_all():

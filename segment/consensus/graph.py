@@ -22,7 +22,8 @@ def neighbor_graph(neighbors: np.ndarray) -> Any:
     from scipy.sparse import csr_array
 
     n, k = neighbors.shape
-    starts = np.arange(0, n * k + 1, k)
+    # As narrow as the neighbors: wider numbers would take the products with vectors longer.
+    starts = np.arange(0, n * k + 1, k, dtype=neighbors.dtype)
     directed = csr_array((np.ones(n * k, np.float32), neighbors.ravel(), starts), shape=(n, n))
     directed.sum_duplicates()
     return (directed + directed.T).tocsr()

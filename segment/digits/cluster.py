@@ -11,6 +11,7 @@ import numpy as np
 
 from segment.consensus.cluster import Consensus
 from segment.consensus.stability import StabilityCurve
+from segment.data.samples import Samples
 from segment.digits.blocks import BlockModel, fit_blocks
 from segment.digits.cache import cached_features
 from segment.digits.committee import fit_merged
@@ -18,12 +19,12 @@ from segment.digits.consensus import DigitGraphs, Step, agree_on_digits, find_gr
 from segment.digits.digit_set import DigitSet
 from segment.digits.fit import MixtureFit, fit_digits, mixture_of_labels
 from segment.digits.graph import Refinement, refine
-from segment.digits.model import DigitModel, faintest
+from segment.digits.model import FAINT, DigitModel
 from segment.digits.normalize import to_frame
 from segment.digits.scores import UNMATCHED, Scores, score
 from segment.digits.settings import AUTO, SPLITS, DigitSettings
 from segment.errors import DataError
-from segment.mixture.expectation import responsibilities
+from segment.mixture.expectation import map_rows, score_samples, shares_and_scores_of
 from segment.mixture.merging import Merging
 from segment.parallel import single_threaded_blas
 
@@ -48,6 +49,8 @@ class DigitClustering:
         Final clusters.
     posterior : (n, n_clusters) float64 ndarray
         Posterior probabilities of the clusters, by the mixture that `model` predicts with.
+    log_densities : (n,) float64 ndarray
+        Of that mixture.
     model : DigitModel
     consensus : Consensus, or None
         What the labels were taken by.
@@ -65,6 +68,7 @@ class DigitClustering:
     refinement: Refinement | None
     labels: np.ndarray
     posterior: np.ndarray
+    log_densities: np.ndarray
     model: DigitModel
     consensus: Consensus | None = None
     curve: StabilityCurve | None = None
@@ -171,14 +175,17 @@ def cluster_digits(
     groups = np.arange(settings.clusters)
     if settings.refine != "none":
         parameters = mixture_of_labels(X, refined.labels, settings.clusters, settings.covariance_type)
-        posterior = responsibilities(X, parameters, n_jobs=n_jobs)
+        found = map_rows(Samples.of(X), parameters, shares_and_scores_of, n_jobs=n_jobs)
+        posterior, log_densities = np.split(np.concatenate(list(found)), [settings.clusters], axis=1)
+        log_densities = log_densities.ravel()
     else:
         parameters = mixture.result.parameters
+        log_densities = score_samples(X, parameters, n_jobs=n_jobs)
         groups = groups if merging is None else merging.groups
     scores = _score(fitted, refined.labels, settings.clusters)
     mapping = np.full(settings.clusters, UNMATCHED) if scores is None else scores.mapping
     n_classes = 0 if fitted.labels is None else int(fitted.labels.max()) + 1
-    faint = faintest(X, parameters, n_jobs)
+    faint = float(np.quantile(log_densities, FAINT))
     model = DigitModel(features, parameters, groups, mapping, n_classes, faint, refined.blocks)
     return DigitClustering(
         fitted,
@@ -189,6 +196,7 @@ def cluster_digits(
         refined.refinement,
         refined.labels,
         posterior,
+        log_densities,
         model,
         refined.consensus,
         curve,

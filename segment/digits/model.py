@@ -18,8 +18,8 @@ from segment.mixture.expectation import responsibilities, score_samples
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.parallel import single_threaded_blas
 
-# Of the digits fitted, one in a thousand is less likely than what is taken for a digit: measured on so many.
-FAINT, FAINT_ROWS = 0.001, 20_000
+# Of the digits fitted, one in a thousand is less likely than what is taken for a digit.
+FAINT = 0.001
 _CURE = "give a model that `segment digits --save-model` wrote"
 _FIELDS = {
     "groups": Field("iu", 1),
@@ -105,17 +105,6 @@ class DigitModel:
             faint=np.array(self.faint),
             **stored,
         )
-
-
-def faintest(X: np.ndarray, parameters: Parameters, n_jobs: int | None = None) -> float:
-    """Return the log density that a share of `FAINT` of the rows falls short of.
-
-    Parameters
-    ----------
-    X : (n, n_features) float32 ndarray
-    """
-    some = np.ascontiguousarray(X[:: max(1, len(X) // FAINT_ROWS)])
-    return float(np.quantile(score_samples(some, parameters, n_jobs=n_jobs), FAINT))
 
 
 def load_model(path: str | os.PathLike[str]) -> DigitModel:

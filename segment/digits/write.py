@@ -212,13 +212,10 @@ def _components(clustering: DigitClustering, names: list[str]) -> Any:
 
 def _examples(clustering: DigitClustering, names: list[str]) -> Iterator[tuple[str, list]]:
     """Yield, by cluster, the most typical, the most doubtful and the wrongly clustered digits."""
-    from segment.mixture.expectation import score_samples
-
     images, labels, truth = clustering.digits.images, clustering.labels, clustering.digits.labels
     sure = clustering.certainty
     own = clustering.posterior[np.arange(len(labels)), labels]
-    density = score_samples(clustering.features, clustering.model.parameters)
-    density += np.log(np.maximum(own, np.finfo(float).tiny))
+    density = clustering.log_densities + np.log(np.maximum(own, np.finfo(float).tiny))
     for k in sorted(range(len(names)), key=lambda k: names[k]):
         rows = np.flatnonzero(labels == k)
         # Of equally certain ones, the densest first.
@@ -258,4 +255,4 @@ def _discriminative(clustering: DigitClustering) -> np.ndarray:
     from segment.digits.graph import whiten
 
     # Whitened by the clusters' own pooled covariance: the leading axes are the discriminative ones.
-    return whiten(clustering.features, clustering.labels)[:, :2]
+    return whiten(clustering.features, clustering.labels, axes=2)

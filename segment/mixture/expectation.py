@@ -140,7 +140,7 @@ def map_rows(
     ----------
     source : Source
     parameters : parameters of a mixture
-    finish : {log_densities_of, shares_of, scores_of, labels_of}
+    finish : {log_densities_of, shares_of, shares_and_scores_of, scores_of, labels_of}
     n_jobs : int, optional
         Threads; the result does not depend on it.
     """
@@ -240,6 +240,11 @@ def log_densities_of(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
 def shares_of(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
     """Return the responsibilities of rows, (n, K)."""
     return _posterior(prepared, X).shares
+
+
+def shares_and_scores_of(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
+    """Return the responsibilities of rows and, in the last column, their log densities, (n, K + 1)."""
+    return np.column_stack(_posterior(prepared, X))
 
 
 def scores_of(prepared: Prepared[Any], X: np.ndarray) -> np.ndarray:
