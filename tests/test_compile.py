@@ -67,6 +67,25 @@ def _run(path, number):
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_kernels_are_told_of_as_they_are_compiled(tmp_path):
+    code = """
+import numpy as np
+from segment.kernels.compile import watch_compilation
+from segment.kernels.image.png import unfilter
+watch_compilation(print)
+unfilter(np.zeros((2, 4), np.uint8), 1)
+"""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert told == ["unfilter\n", ""]
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_a_part_of_a_kernel_is_called_by_kernels_alone():
     @kernel
     def _half(x):

@@ -290,7 +290,7 @@ def _plan(
     def read_and_segment(source: str, watch: Stopwatch) -> Segmentation:
         with watch.step("read"):
             photo = read(source)
-        announce_compilation(quiet)
+        announce_compilation(quiet, show)
         return segment(photo)
 
     settings = settings_from(options)

@@ -173,13 +173,15 @@ def prepare_tables(plan: Plan, jobs: Sequence[Job]) -> Callable[[], None]:
 
 
 @functools.cache
-def announce_compilation(quiet: bool) -> None:
-    """Say, once, that kernels are being compiled, if they are."""
+def announce_compilation(quiet: bool, show: Callable[[str], None] = lambda step: None) -> None:
+    """Say, once, that kernels are being compiled, if they are; show each of them as it is."""
+    from segment.kernels.compile import watch_compilation
     from segment.photo.warm import compilation_notice
 
     notice = compilation_notice()
     if notice and not quiet:
         say(notice)
+        watch_compilation(lambda name: show(f"compiling {name}"))
 
 
 def _named_colors(palette: np.ndarray, shares: np.ndarray) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import event
 from numba.core.runtime import rtsys
 from numba.core.sigutils import normalize_signature
 
@@ -91,6 +92,26 @@ def _discard(cache: Any) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+
+class _Watcher(event.Listener):
+    """Tells of each kernel whose compilation begins; its parts are compiled within."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+
+    def on_start(self, event: Any) -> None:
+        function = event.data["dispatcher"].py_func
+        if function.__module__.startswith("segment.") and not function.__name__.startswith("_"):
+            self._notify(function.__name__)
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+def watch_compilation(notify: Callable[[str], None]) -> None:
+    """Call `notify` with the name of each kernel that is compiled from now on, as it begins."""
+    event.register("numba:compile", _Watcher(notify))
 
 
 def kernel(
