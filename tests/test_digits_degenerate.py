@@ -1,6 +1,7 @@
 """Digits that are few, alike or unlabeled: clear words, no raw warnings; the same bytes for any threads."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -113,24 +114,25 @@ import hashlib, json, sys
 from pathlib import Path
 import segment.digits.cache
 from segment.cli import main
-data, out, jobs = sys.argv[1:4]
-segment.digits.cache.cache_folder = lambda: Path(out) / "cache"
-options = ["--jobs", jobs, "-o", out + "/files", "-q", "--save-model", out + "/model.npz", *sys.argv[4:]]
-main(["digits", "--data", data, *options], standalone_mode=False)
-summary = json.loads(Path(out, "files", "digits.json").read_text()) | {"seconds": None}
-found = {path.name: path.read_bytes() for path in Path(out, "files").iterdir() if path.suffix != ".json"}
-found |= {"digits.json": json.dumps(summary).encode(), "model": Path(out, "model.npz").read_bytes()}
+folder, jobs = Path(sys.argv[1]), sys.argv[2]
+segment.digits.cache.cache_folder = lambda: folder / "cache" / jobs
+found = {}
+for data, options in json.loads(sys.argv[3]).items():
+    out = folder / jobs / data
+    model = out / "model.npz"
+    options += ["--jobs", jobs, "-o", str(out / "files"), "-q", "--save-model", str(model)]
+    main(["digits", "--data", str(folder / data), *options], standalone_mode=False)
+    summary = json.loads((out / "files" / "digits.json").read_text()) | {"seconds": None}
+    files = [path for path in (out / "files").iterdir() if path.suffix != ".json"]
+    found |= {f"{data} {path.name}": path.read_bytes() for path in [*files, model]}
+    found[f"{data} digits.json"] = json.dumps(summary).encode()
 print(json.dumps({name: hashlib.sha256(data).hexdigest() for name, data in sorted(found.items())}))
 """
 
 
-def _digests(folder, data, jobs, environment, options):
-    out = folder / f"{jobs}{''.join(environment.values())}"
-    command = [sys.executable, "-c", SCRIPT, data, out, jobs, *options]
-    import os
-
+def _digests(folder, jobs, environment, runs):
     done = subprocess.run(
-        [str(word) for word in command],
+        [sys.executable, "-c", SCRIPT, str(folder), str(jobs), json.dumps(runs)],
         env=os.environ | environment,
         capture_output=True,
         text=True,
@@ -140,18 +142,17 @@ def _digests(folder, data, jobs, environment, options):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("kind", ["digits", "few"])
-def test_outputs_are_the_same_bytes_for_any_threads(tmp_path, kind):
+def test_outputs_are_the_same_bytes_for_any_threads(tmp_path):
     """More rows than raw features (their covariance), mixture, graph, figures; scattering of few images."""
-    if kind == "digits":
-        images = load_digits("digits").limited(900).images
-        options = ["--features", "deskew", "--pca", "30", "--n-init", "3"]
-    else:
-        images, options = strokes(), ["-k", "3", "--n-init", "3", "--refine", "none"]
-    np.savez(tmp_path / "set.npz", images=images)
-    alone = {"OPENBLAS_NUM_THREADS": "1"}
-    settings = [(1, {}), (2, alone), (8, {})]
-    one, *others = (_digests(tmp_path, tmp_path / "set.npz", *setting, options) for setting in settings)
+    np.savez(tmp_path / "digits.npz", images=load_digits("digits").limited(800).images)
+    np.savez(tmp_path / "few.npz", images=strokes())
+    runs = {
+        "digits.npz": ["--features", "deskew", "--pca", "30", "--n-init", "3"],
+        "few.npz": ["-k", "3", "--n-init", "3", "--refine", "none"],
+    }
+    settings = [(1, {}), (2, {"OPENBLAS_NUM_THREADS": "1"}), (8, {})]
+    one, *others = (_digests(tmp_path, *setting, runs) for setting in settings)
+    assert len(one) > 10
     for setting, other in zip(settings[1:], others, strict=True):
         assert other == one, setting
 

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from toys import outcome
 from wording import has_entry, was_filled
 
 from segment.errors import DataError
@@ -24,11 +25,6 @@ from segment.output import json_text
 from segment.report.replays import View, replay_missing
 from segment.style import save_formats
 from segment.words import LANGUAGES
-
-
-@cache
-def outcome(name, random_state=0):
-    return EXPERIMENTS[name].run(random_state)
 
 
 @cache

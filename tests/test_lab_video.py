@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
+from toys import outcome
 
-from segment.lab import EXPERIMENTS
 from segment.lab.video_background import EVERY, HISTORY, SingleGaussian, opponent_colors
 from segment.report.replays import replay_video_background
 from segment.video.rendered import N_FRAMES
 
 
-@pytest.fixture(scope="module")
-def outcome():
-    return EXPERIMENTS["video-background"].run(0)
+@pytest.fixture(scope="module", name="outcome")
+def _outcome():
+    return outcome("video-background")
 
 
 def test_mixtures_tell_a_swaying_texture_from_what_moves(outcome):

@@ -1,6 +1,7 @@
 """Backgrounds: against a slow oracle, on rendered clips, frozen, saved, and on any number of threads."""
 
 import pickle
+from functools import cache, lru_cache
 
 import numpy as np
 import pytest
@@ -133,9 +134,15 @@ def test_the_kernels_do_what_the_oracle_does():
         np.testing.assert_allclose(background.components(*at), naive.pixels[at], rtol=2e-3, atol=2e-3)
 
 
-def _score(kind, history=500, **options):
-    background, score = Background((HEIGHT, WIDTH), history, **options), Score()
-    for t, frame in enumerate(Clip(kind)):
+@lru_cache(maxsize=2)
+def _clip(kind):
+    return list(Clip(kind))
+
+
+@cache
+def _score(kind, **options):
+    background, score = Background((HEIGHT, WIDTH), 500, **options), Score()
+    for t, frame in enumerate(_clip(kind)):
         mask = background.apply(frame.pixels)
         if t >= QUIET:
             score = score.plus(Score.of(mask, frame.truth))
@@ -144,7 +151,7 @@ def _score(kind, history=500, **options):
 
 # Measured: .970 noise, .994 shadow, .73 alike; each bound leaves a little room.
 @pytest.mark.parametrize(
-    ("kind", "least"), [("noise", 0.95), ("step", 0.97), ("shadow", 0.97), ("alike", 0.65)]
+    ("kind", "least"), [("noise", 0.95), ("alike", 0.65), ("step", 0.97), ("shadow", 0.97)]
 )
 def test_moving_discs_are_found(kind, least):
     assert _score(kind).f > least

@@ -1,11 +1,20 @@
 """Small mixtures and samples that several tests use."""
 
+from functools import cache
+
 import numpy as np
 
 from segment.digits import DigitSet
+from segment.lab import EXPERIMENTS
 from segment.mixture import Parameters
 
 TYPES = ("full", "diag", "tied", "spherical")
+
+
+@cache
+def outcome(name, random_state=0):
+    """Return what an experiment comes out as, run once a process."""
+    return EXPERIMENTS[name].run(random_state)
 
 
 def _positive_definite(rng, n, D):
