@@ -1,14 +1,8 @@
 """One experiment is one new file and one line of the table: it is listed, run, and in the report."""
 
 import json
+import subprocess
 import sys
-import types
-
-import pytest
-from click.testing import CliRunner
-
-from segment import lab
-from segment.cli import main
 
 TOY = '''
 """A toy experiment: how likely is a fair coin?"""
@@ -50,28 +44,28 @@ def draw():
 '''
 
 
-@pytest.fixture
-def toy(monkeypatch):
-    """Stand in for a new file in the package, and write the line of the table that a developer writes."""
-    module = types.ModuleType("segment.lab.toy")
-    monkeypatch.setitem(sys.modules, "segment.lab.toy", module)
-    exec(TOY, module.__dict__)
-    monkeypatch.setitem(lab.EXPERIMENTS, "toy", lab._experiment("toy", "A toy", "Is a coin fair?"))
+# A process that has looked at no table yet. The new file stands outside of the package here; the
+# line of the table is the one that a developer writes.
+COMMANDS = """
+import sys, types
+import segment.lab as lab
+toy = types.ModuleType("segment.lab.toy")
+sys.modules["segment.lab.toy"] = toy
+exec(open("toy.py").read(), toy.__dict__)
+lab.EXPERIMENTS["toy"] = lab._experiment("toy", "A toy", "Is a coin fair?")
+from segment.cli import main
+for command in ("lab list", "lab toy -o lab", "report --only toy -o report --jobs 1 -q"):
+    main(command.split(), prog_name="segment", standalone_mode=False)
+"""
 
 
-@pytest.mark.usefixtures("toy")
-def test_a_new_experiment_is_one_file_and_one_line(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def segment(*arguments):
-        shown = CliRunner().invoke(main, arguments)
-        assert shown.exit_code == 0, shown.output
-        return shown
-
-    assert "toy                Is a coin fair?" in segment("lab", "list").stdout
-    assert "share of heads: expected 0.500, got 0.500  ok" in segment("lab", "toy", "-o", "lab").stderr
+def test_a_new_experiment_is_one_file_and_one_line(tmp_path):
+    (tmp_path / "toy.py").write_text(TOY)
+    command = [sys.executable, "-c", COMMANDS]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "toy                Is a coin fair?" in shown.stdout
+    assert "share of heads: expected 0.500, got 0.500  ok" in shown.stderr
     assert json.loads((tmp_path / "lab" / "toy.json").read_text())["share"] == 0.5
-    segment("report", "--only", "toy", "-o", "report", "--jobs", "1", "-q")
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert '<section id="toy"' in page
     assert "It is fair." in page
