@@ -54,12 +54,12 @@ def _refine(
 
     def refine(block: tuple[int, int]) -> None:
         rows = slice(*block)
-        seen = None if photo.opacity is None else photo.opacity[rows]
-        part = Photo(shown_colors(photo)[rows], opacity=seen)
         y, x = np.nonzero(mixed[np.ix_(down[rows], right)])
         if len(y) == 0:
             return
-        shares = np.sqrt(responsibilities(to_lab(part, n_jobs=1)[y, x], mixture, n_jobs=1))
+        seen = None if photo.opacity is None else photo.opacity[rows][y, x][None]
+        part = Photo(shown_colors(photo)[rows][y, x][None], opacity=seen)
+        shares = np.sqrt(responsibilities(to_lab(part, n_jobs=1)[0], mixture, n_jobs=1))
         chosen = np.empty(len(y), dtype=np.int32)
         refine_pixels(y + block[0], x, shares, step, working_shares, leaves, chosen)
         full[rows][y, x] = chosen
@@ -79,9 +79,13 @@ def _restore_lost(leaves: np.ndarray, full: np.ndarray) -> None:
 def _join_fragments(leaves: np.ndarray) -> None:
     """Give every piece that was cut off its leaf to the leaf that surrounds most of it (INOUT)."""
     from scipy.ndimage import binary_dilation, find_objects
-    from skimage.measure import label
 
-    pieces = label(leaves, background=-1, connectivity=1)
+    from segment.kernels.image.specks import label_regions
+
+    pieces = np.empty(leaves.shape, dtype=np.int32)
+    label_regions(leaves.astype(np.int32, copy=False), pieces.reshape(-1))
+    # What `find_objects` numbers begins with 1.
+    pieces += 1
     areas = np.bincount(pieces.ravel())
     owner = np.empty(len(areas), dtype=np.int64)
     owner[pieces.ravel()] = leaves.ravel()

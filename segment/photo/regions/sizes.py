@@ -57,12 +57,19 @@ def _resampled(bands: np.ndarray, shape: tuple[int, int], top: np.float32 = _ONE
 
 def _block_means(bands: np.ndarray, factor: int) -> np.ndarray:
     """Average squares of `factor` pixels a side; what is left at the right and below is averaged too."""
-    for axis in (0, 1):
-        starts = np.arange(0, bands.shape[axis], factor)
-        counts = np.diff(np.append(starts, bands.shape[axis])).astype(np.float32)
-        sums = np.add.reduceat(bands, starts, axis=axis, dtype=np.float32)
-        bands = sums / np.expand_dims(counts, (1 - axis, 2))
-    return bands
+    # Whole rows at a time: `reduceat` along the first axis takes ten times as long.
+    rows = bands[::factor].astype(np.float32)
+    for i in range(1, factor):
+        part = bands[i::factor]
+        rows[: len(part)] += part
+    rows /= _counts(bands.shape[0], factor)[:, None, None]
+    starts = np.arange(0, bands.shape[1], factor)
+    return np.add.reduceat(rows, starts, axis=1) / _counts(bands.shape[1], factor)[:, None]
+
+
+def _counts(size: int, factor: int) -> np.ndarray:
+    """Return how many of `size` pixels each run of `factor` has, the last perhaps fewer."""
+    return np.diff(np.append(np.arange(0, size, factor), size)).astype(np.float32)
 
 
 def to_lab(photo: Photo, *, n_jobs: int | None = None) -> np.ndarray:
