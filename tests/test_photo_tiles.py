@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -122,10 +123,41 @@ def test_compressions_of_imagecodecs(compression):
     assert np.array_equal(pixels, tifffile.imread("a.tif"))
 
 
-def test_a_photo_that_lies_on_its_side_is_refused_by_name():
-    _tiff("a.tif", extratags=[(274, "H", 1, 6, True)])
-    with pytest.raises(ImageError, match=r"a\.tif: its orientation tag is 6; only upright photos \(1\)"):
-        TiledPhoto("a.tif")
+LYING = [{}, {"tile": None}, {"tile": None, "rowsperstrip": 7, "compression": "zlib"}]
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("options", LYING)
+def test_a_photo_that_lies_on_its_side_is_turned(orientation, options):
+    _tiff("a.tif", extratags=[(274, "H", 1, orientation, True)], **options)
+    pixels, weights, photo = pixels_of("a.tif")
+    assert np.array_equal(pixels, read_photo("a.tif").pixels)
+    assert weights.shape == photo.shape
+    assert photo.reader["orientation"] == orientation
+
+
+def test_what_belongs_to_a_photo_on_its_side_is_turned_with_it():
+    mask = np.zeros(IMAGE.shape[:2], bool)
+    mask[30:90, 20:70] = True
+    lies = {"extratags": [(274, "H", 1, 6, True)]}
+    with tifffile.TiffWriter("a.tif") as file:
+        file.write(IMAGE, resolution=(1e4 / 0.5, 1e4 / 0.25), resolutionunit="CENTIMETER", **lies, **TILE)
+        file.write(mask, subfiletype=4, tile=(32, 48), photometric="minisblack")
+    pixels, weights, photo = pixels_of("a.tif")
+    assert np.array_equal(pixels, np.rot90(IMAGE, -1))
+    assert np.array_equal(weights > 0, np.rot90(mask, -1))
+    assert np.allclose(photo.layout.place.pixel_size, (0.5, 0.25))
+    found, _ = labels_of(_tiff("b.tif", **lies), smooth="none")
+    assert np.array_equal(found, whole(read_photo("b.tif"), "none").label_map)
+    _zlib_tile("c.tif", **lies)
+    _, weights, photo = pixels_of("c.tif", bad_tiles="mask")
+    bad = np.zeros(IMAGE.shape[:2], bool)
+    bad[32:64, 48:96] = True
+    assert photo.bad == {(1, 1)}
+    assert np.array_equal(weights == 0, np.rot90(bad, -1))
+    _tiff("map.tif", extratags=[*GEO, (274, "H", 1, 6, True)])
+    with pytest.raises(ImageError, match=r"map\.tif: its orientation tag is 6, and it lies on a map"):
+        TiledPhoto("map.tif")
 
 
 def test_pyramids_have_levels():
@@ -148,6 +180,66 @@ def test_pyramids_have_levels():
         with pytest.raises(ImageError, match=r"no level 2; the file has the levels 0 \(largest\) to 1"):
             TiledPhoto(name, Selection(level=2))
     assert np.array_equal(pixels_of(_ome_zarr("o.zarr"), level=1)[0], IMAGE[::2, ::2])
+
+
+def _slide(name, n_levels):
+    """Write what scanners of Aperio do: levels as pages, between them what is no level."""
+    tile = {**TILE, "compression": "jpeg", "metadata": None}
+    plain = {"photometric": "rgb", "metadata": None}
+    aperio = "Aperio Image Library v12.0.15\n"
+    with tifffile.TiffWriter(name) as file:
+        file.write(IMAGE, description=f"{aperio}101x150 (48x32) JPEG/RGB|AppMag = 20|MPP = 0.5", **tile)
+        file.write(IMAGE[::3, ::3], description=f"{aperio}thumbnail", **plain)
+        for k in range(1, n_levels):
+            file.write(IMAGE[:: 2**k, :: 2**k], description=f"{aperio}101x150 -> 51x75", **tile)
+        file.write(IMAGE[:75, :50], subfiletype=1, description=f"{aperio}label 50x75", **plain)
+        file.write(IMAGE[:30, :90], subfiletype=9, description=f"{aperio}macro 90x30", **plain)
+
+
+@pytest.mark.parametrize("n_levels", [1, 2, 3])
+def test_labels_and_overviews_of_slides_are_no_levels(n_levels):
+    pytest.importorskip("imagecodecs")
+    _slide("a.svs", n_levels)
+    pages = [0, 2, 3]
+    for level in range(n_levels):
+        pixels, _, photo = pixels_of("a.svs", level=level)
+        assert np.array_equal(pixels, tifffile.imread("a.svs", key=pages[level]))
+        assert np.allclose(photo.layout.place.pixel_size, 0.5 * 2**level, rtol=0.03)
+    with pytest.raises(
+        ImageError, match=r"there is no level 3;.*; its images thumbnail, label, macro are no"
+    ):
+        TiledPhoto("a.svs", Selection(level=3))
+
+
+def test_strips_of_a_hamamatsu_slide_are_read_by_where_they_restart():
+    """One JPEG a level, with a table of restarts; what they do beyond 4 GB tifffile does not write."""
+    pytest.importorskip("imagecodecs")
+    wide = np.hstack([IMAGE, IMAGE])[:, :192]
+    images = [(wide, 20.0), (wide[::2, ::2], 10.0), (wide[:40, :96], -1.0)]
+    with tifffile.TiffWriter("a.tif") as file:
+        for image, magnification in images:
+            data = encoded(image, "JPEG", subsampling=0, restart_marker_blocks=4)
+            scan = data.index(b"\xff\xda")
+            first = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4], "big")
+            starts = [first, *(found.end() for found in re.finditer(rb"\xff[\xd0-\xd7]", data[first:]))]
+            starts[1:] = [first + start for start in starts[1:]]
+            tags = [(271, "s", 0, "Hamamatsu", True), (65420, "I", 1, 1, True)]
+            tags += [(65421, "f", 1, magnification, True), (65426, "I", len(starts), tuple(starts), True)]
+            options = {
+                "photometric": "ycbcr",
+                "subsampling": (1, 1),
+                "compression": "jpeg",
+                "extratags": tags,
+            }
+            options |= {"rowsperstrip": len(image), "metadata": None, "software": False}
+            file.write(iter([data]), shape=image.shape, dtype=image.dtype, **options)
+    for level in (0, 1):
+        pixels, _, photo = pixels_of("a.tif", level=level)
+        assert photo.layout.tile == (8, 32)
+        assert np.array_equal(pixels, tifffile.imread("a.tif", key=level))
+        assert pixels.shape == images[level][0].shape
+    with pytest.raises(ImageError, match=r"there is no level 2;.*; its images macro are no"):
+        TiledPhoto("a.tif", Selection(level=2))
 
 
 # --- the same labels ----------------------------------------------------------------------------------
@@ -355,8 +447,8 @@ def _cut_jpeg(name):
     Path(name).write_bytes(data)
 
 
-def _zlib_tile(name):
-    _tiff(name, compression="zlib")
+def _zlib_tile(name, **options):
+    _tiff(name, compression="zlib", **options)
     data = bytearray(Path(name).read_bytes())
     start = tifffile.TiffFile(name).pages[0].dataoffsets[4]
     data[start + 20 : start + 60] = bytes(40)

@@ -35,7 +35,9 @@ _WHOLE_BYTES = 24
 _ALIASES = {"cat": "chelsea"}
 
 ORIENTATION = 0x0112
-_AS_IT_IS = 1
+UPRIGHT = 1
+# Orientations whose rows lie as columns.
+SIDEWAYS = frozenset({5, 6, 7, 8})
 
 # Formats whose further pages are told of; in a JPEG (MPO) they are previews.
 _PAGED = frozenset({"GIF", "TIFF", "PNG", "WEBP"})
@@ -162,7 +164,7 @@ def _decode(
         header = png_header(data)
         if header and header.is_deep and (profile is None or is_srgb(profile)):
             array, has_alpha = read_deep(data, header, source)
-            orientation = image.getexif().get(ORIENTATION, _AS_IT_IS)
+            orientation = image.getexif().get(ORIENTATION, UPRIGHT)
             array = oriented(array, orientation)
             reader |= {"orientation": orientation, "profile": described(profile), "depth": 16}
             return *split(array, has_alpha), True, reader
@@ -220,8 +222,8 @@ def _upright(
 ) -> tuple[np.ndarray, np.ndarray | None, bool, dict[str, Any]]:
     from PIL import ImageOps
 
-    orientation = image.getexif().get(ORIENTATION, _AS_IT_IS)
-    if orientation != _AS_IT_IS:
+    orientation = image.getexif().get(ORIENTATION, UPRIGHT)
+    if orientation != UPRIGHT:
         image = ImageOps.exif_transpose(image)
     return from_pillow(image, source, reader | {"orientation": orientation})
 
@@ -300,7 +302,7 @@ def split(array: np.ndarray, has_alpha: bool) -> tuple[np.ndarray, np.ndarray | 
 
 def oriented(array: np.ndarray, orientation: int) -> np.ndarray:
     """Apply an EXIF orientation (1 .. 8) to an array (M, N, D)."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in SIDEWAYS:
         array = array.swapaxes(0, 1)
     rows, columns = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(
         orientation, (1, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segment.photo.read import SUFFIXES, oriented
+from segment.photo.read import SIDEWAYS, SUFFIXES, oriented
 from segment.photo.tiles.grid import Grid, checked_level
 from segment.photo.tiles.npy import Npy, layout_of
 from segment.photo.tiles.strips import Decoding, decode
@@ -59,7 +59,7 @@ def _write(found: Decoding, scratch: Scratch) -> tuple[tuple[int, int, int], np.
     strips = iter(found.strips)
     colors, alpha = first = next(strips)
     channels, dtype = colors.shape[2] + (alpha is not None), colors.dtype
-    height, width = found.shape[::-1] if found.orientation in range(5, 9) else found.shape
+    height, width = found.shape[::-1] if found.orientation in SIDEWAYS else found.shape
     scratch.reserve(height * width * channels * dtype.itemsize)
     start = 0
     with scratch.mapped((height, width, channels), dtype) as upright:

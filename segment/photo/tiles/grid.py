@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +13,10 @@ import numpy as np
 
 from segment.errors import ImageError
 from segment.photo.formats import SCALE_EXTRA as EXTRA
+from segment.photo.read import SIDEWAYS, UPRIGHT
+
+# Orientations whose first row lies last.
+_FROM_BELOW = frozenset({3, 4, 7, 8})
 
 
 class BadTile(Exception):
@@ -69,6 +73,8 @@ class Layout:
     place : Place
     facts : dict
         For the sidecar.
+    orientation : int
+        How the photo, whose `shape` is the upright one, lies in its tiles: as EXIF tells it, 1 .. 8.
     """
 
     source: str
@@ -85,11 +91,24 @@ class Layout:
     n_levels: int = 1
     place: Place = NOWHERE
     facts: dict[str, Any] = field(default_factory=dict)
+    orientation: int = UPRIGHT
 
     @property
     def n_pixels(self) -> int:
         """Number of pixels."""
         return self.shape[0] * self.shape[1]
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of the upright photo that a tile takes part in."""
+        return self.tile[self.orientation in SIDEWAYS]
+
+    def box(self, start: int, stop: int) -> tuple[slice, slice]:
+        """Return the rows and columns, as they lie, that some rows of the upright photo are."""
+        if self.orientation in _FROM_BELOW:
+            start, stop = self.shape[0] - stop, self.shape[0] - start
+        rows, across = slice(start, stop), slice(0, self.shape[1])
+        return (across, rows) if self.orientation in SIDEWAYS else (rows, across)
 
 
 class Grid(Protocol):
@@ -171,12 +190,13 @@ def open_grid(source: str | os.PathLike[str], level: int = 0, memory: int | None
     )
 
 
-def checked_level(source: str, level: int, n_levels: int) -> int:
-    """Return a level that a pyramid has, or raise an `ImageError`."""
+def checked_level(source: str, level: int, n_levels: int, beside: Sequence[str] = ()) -> int:
+    """Return a level that a pyramid has, or raise an `ImageError` that names the images `beside` it."""
     if 0 <= level < n_levels:
         return level
     has = "one level, 0" if n_levels == 1 else f"the levels 0 (largest) to {n_levels - 1}"
-    raise ImageError(f"{source}: there is no level {level}; the file has {has}")
+    others = f"; its images {', '.join(beside)} are no levels, and are not read" if beside else ""
+    raise ImageError(f"{source}: there is no level {level}; the file has {has}{others}")
 
 
 def needed(name: str, source: str, what: str, extra: str = EXTRA) -> Any:

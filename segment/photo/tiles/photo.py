@@ -16,6 +16,7 @@ from segment.errors import ImageError
 from segment.parallel import block_ranges
 from segment.photo.batch import content_hash
 from segment.photo.photo import Photo, to_uint8
+from segment.photo.read import oriented
 from segment.photo.shapes.read import holds_shapes
 from segment.photo.tiles.grid import BadTile, Grid, Layout, MissingTile, open_grid
 from segment.photo.tiles.reference import reopened
@@ -190,7 +191,7 @@ class TiledPhoto:
     @cached_property
     def strips(self) -> list[tuple[int, int]]:
         """First row and the row after the last of each strip: rows of whole tiles."""
-        height, width = self.layout.tile[0], self.shape[1]
+        height, width = self.layout.tile_rows, self.shape[1]
         return block_ranges(self.shape[0], height * max(1, STRIP_PIXELS // (height * width)))
 
     @property
@@ -274,21 +275,22 @@ class TiledPhoto:
         """Return the channels of some rows, and where tiles could be read (None: everywhere)."""
         layout = grid.layout
         height, width = layout.tile
-        out = np.zeros((stop - start, layout.shape[1], layout.channels), layout.dtype)
+        rows, columns = layout.box(start, stop)
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        out = np.zeros((*size, layout.channels), layout.dtype)
         readable: np.ndarray | None = None
-        for row in range(start // height, -(-stop // height)):
-            top = row * height
-            rows = slice(max(start - top, 0), min(stop - top, height))
-            to = slice(max(top, start) - start, min(top + height, stop) - start)
-            for column in range(-(-layout.shape[1] // width)):
-                columns = slice(column * width, (column + 1) * width)
+        for row in range(rows.start // height, -(-rows.stop // height)):
+            for column in range(columns.start // width, -(-columns.stop // width)):
+                down, to_row = _overlap(rows, row * height, height)
+                across, to_column = _overlap(columns, column * width, width)
                 try:
-                    out[to, columns] = grid.read(row, column)[rows]
+                    out[to_row, to_column] = grid.read(row, column)[down, across]
                 except BadTile as error:
                     self._judge(grid, row, column, error)
-                    readable = np.ones(out.shape[:2], dtype=bool) if readable is None else readable
-                    readable[to, columns] = False
-        return out, readable
+                    readable = np.ones(size, dtype=bool) if readable is None else readable
+                    readable[to_row, to_column] = False
+        there = None if readable is None else oriented(readable, layout.orientation)
+        return oriented(out, layout.orientation), there
 
     def _judge(self, grid: Grid, row: int, column: int, error: BadTile) -> None:
         """Count a tile that cannot be read, or refuse it."""
@@ -379,6 +381,12 @@ class TiledPhoto:
         """Let go of the files."""
         for grid in self._grids:
             grid.close()
+
+
+def _overlap(wanted: slice, first: int, size: int) -> tuple[slice, slice]:
+    """Return what of a tile along a side is wanted, and where in the wanted that is."""
+    start, stop = max(wanted.start, first), min(wanted.stop, first + size)
+    return slice(start - first, stop - first), slice(start - wanted.start, stop - wanted.start)
 
 
 def shown_bands(n_bands: int) -> Sequence[int]:

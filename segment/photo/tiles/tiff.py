@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segment.errors import ImageError, SegmentWarning
+from segment.photo.read import ORIENTATION, SIDEWAYS, UPRIGHT
 from segment.photo.tiff import COLOR_KINDS, PREMULTIPLIED, STRAIGHT, is_tiff, upright_colors
 from segment.photo.tiles.grid import EXTRA, BadTile, Grid, Layout, MissingTile, Place, checked_level
 
 _REDUCED, _MASK = 1, 4
-_PROFILE, _ORIENTATION = 34675, 274
+_PROFILE = 34675
 _GEO_TAGS = {33550: "d", 33922: "d", 34264: "d", 34735: "H", 34736: "d", 34737: "s"}
 _SCALE, _TIES, _MATRIX = 33550, 33922, 34264
 _END_OF_JPEG = b"\xff\xd9"
@@ -57,7 +58,7 @@ def open_grid(source: str, path: Path, level: int, _memory: int | None = None) -
     try:
         file = tifffile.TiffFile(path)
         levels = _levels(file)
-        checked_level(source, level, len(levels))
+        checked_level(source, level, len(levels), [series.name.lower() for series in _beside(file)])
         return Tiff(source, path, file, levels, level)
     except BaseException as error:
         if file is not None:
@@ -80,8 +81,23 @@ def _levels(file: Any) -> list[list[Any]]:
     others = [
         page for page in [*(below or ()), *file.pages[1:]] if _kind(page) & (_REDUCED | _MASK) == _REDUCED
     ]
-    alike = [[page] for page in others if page.samplesperpixel == first.samplesperpixel]
+    beside = {page.index for series in _beside(file) for page in series.pages}
+    alike = [[page] for page in others if page.index not in beside and _is_smaller(page, first)]
     return [_pages_of(series), *sorted(alike, key=lambda pages: -pages[0].imagewidth)]
+
+
+def _is_smaller(page: Any, first: Any) -> bool:
+    """Tell whether a page may be another one made smaller: labels say that they are reduced too."""
+    sides = [(page.imagelength, first.imagelength), (page.imagewidth, first.imagewidth)]
+    factor = min(large / small for small, large in sides)
+    # A side may have been rounded up, at each of several steps.
+    fits = all(abs(large / factor - small) <= 2 for small, large in sides)
+    return fits and factor > 1 and page.samplesperpixel == first.samplesperpixel
+
+
+def _beside(file: Any) -> list[Any]:
+    """Return what slide scanners store beside the photo: the whole glass, what is written on it."""
+    return [series for series in file.series[1:] if series.name in ("Thumbnail", "Label", "Macro", "Map")]
 
 
 def _kind(page: Any) -> int:
@@ -117,6 +133,17 @@ def _place(file: Any, page: Any, factor: tuple[float, float]) -> Place:
     if size is None:
         return Place(tags=tuple(tags))
     return Place((size[0] * factor[0], size[1] * factor[1]), "micrometer", tuple(tags))
+
+
+def _turned(place: Place, orientation: int, source: str) -> Place:
+    """Return where the pixels of a photo lie that is turned as it is read."""
+    if orientation != UPRIGHT and place.tags:
+        raise ImageError(
+            f"{source}: its orientation tag is {orientation}, and it lies on a map; only upright ones (1) "
+            "do so without doubt: turn it with another program"
+        )
+    size = place.pixel_size
+    return place._replace(pixel_size=size[::-1] if size and orientation in SIDEWAYS else size)
 
 
 def _stretched(code: int, value: Any, factor: tuple[float, float]) -> Any:
@@ -168,6 +195,7 @@ class Tiff:
         levels: list[list[Any]],
         level: int,
         lock: threading.Lock | None = None,
+        orientation: int | None = None,
     ) -> None:
         self._file, self._path, self._source = file, path, source
         self._lock = lock or threading.Lock()
@@ -176,7 +204,8 @@ class Tiff:
         first = levels[0][0].keyframe
         self._planes = [_Plane(page, 0) for page in pages]
         self._separate = int(key.planarconfig) == 2 and key.samplesperpixel > 1
-        shape = (int(key.imagelength), int(key.imagewidth))
+        shape = self._shape = (int(key.imagelength), int(key.imagewidth))
+        turned = orientation or int(first.tags.valueof(ORIENTATION, UPRIGHT))
         tile = (
             (int(key.tilelength), int(key.tilewidth)) if key.is_tiled else (int(key.rowsperstrip), shape[1])
         )
@@ -193,10 +222,11 @@ class Tiff:
         self._colors = _Colors(source, key, len(pages))
         key.init_decode()
         nodata = first.tags.get(42113)
+        factor = (first.imagelength / shape[0], first.imagewidth / shape[1])
         self.layout = Layout(
             source,
             "TIFF",
-            shape,
+            shape[::-1] if turned in SIDEWAYS else shape,
             self._tile,
             self._colors.channels,
             self._colors.dtype,
@@ -206,39 +236,31 @@ class Tiff:
             first.tags.valueof(_PROFILE) if self._colors.is_color else None,
             level,
             len(levels),
-            _place(file, first, (first.imagelength / shape[0], first.imagewidth / shape[1])),
-            self._facts(key),
+            _turned(_place(file, first, factor), turned, source),
+            self._facts(key) | ({} if turned == UPRIGHT else {"orientation": turned}),
+            turned,
         )
-        self._refuse_turned(first)
-        self.mask: Grid | None = self._mask_of(file, shape)
+        self.mask: Grid | None = self._mask_of(file, shape, turned)
 
     def _facts(self, key: Any) -> dict[str, Any]:
         kind = "tiles" if key.is_tiled else "strips"
         compression = getattr(key.compression, "name", str(key.compression)).lower()
         return {"compression": compression, kind: list(self._tile), "bigtiff": bool(self._file.is_bigtiff)}
 
-    def _refuse_turned(self, page: Any) -> None:
-        turned = int(page.tags.valueof(_ORIENTATION, 1))
-        if turned != 1:
-            raise ImageError(
-                f"{self._source}: its orientation tag is {turned}; only upright photos (1) are read by "
-                "tiles: turn it with another program"
-            )
-
-    def _mask_of(self, file: Any, shape: tuple[int, int]) -> Grid | None:
+    def _mask_of(self, file: Any, shape: tuple[int, int], turned: int) -> Grid | None:
         """Return the file's own mask of this level: a page that says it is one."""
         for page in file.pages:
             if _kind(page) & _MASK and (page.imagelength, page.imagewidth) == shape:
                 return (
-                    Tiff(self._source, self._path, file, [[page]], 0, self._lock)
+                    Tiff(self._source, self._path, file, [[page]], 0, self._lock, turned)
                     if page is not self._page
                     else None
                 )
         return None
 
     def read(self, row: int, column: int) -> np.ndarray:
-        height = min(self._tile[0], self.layout.shape[0] - row * self._tile[0])
-        width = min(self._tile[1], self.layout.shape[1] - column * self._tile[1])
+        height = min(self._tile[0], self._shape[0] - row * self._tile[0])
+        width = min(self._tile[1], self._shape[1] - column * self._tile[1])
         index = row * self._across + column
         if self._is_plain:
             return self._colors.converted(self._rows(row * self._tile[0], height))
@@ -248,10 +270,10 @@ class Tiff:
     def _rows(self, first: int, height: int) -> np.ndarray:
         """Return rows of a page whose strips follow each other uncompressed, whatever their height."""
         samples, page = self._page.samplesperpixel, self._page
-        size = self.layout.shape[1] * samples * page.dtype.itemsize
+        size = self._shape[1] * samples * page.dtype.itemsize
         data = self._bytes(page.dataoffsets[0] + first * size, height * size)
         values = np.frombuffer(data, page.dtype.newbyteorder(self._file.byteorder))
-        values = values.reshape(height, self.layout.shape[1], samples)
+        values = values.reshape(height, self._shape[1], samples)
         return values.astype(page.dtype.newbyteorder("="), copy=False)
 
     def _bytes(self, offset: int, count: int) -> bytes:
