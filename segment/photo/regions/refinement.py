@@ -32,7 +32,8 @@ def leaves_at_full_size(
     .. [1] Kopf, Cohen, Lischinski & Uyttendaele (2007), "Joint bilateral upsampling", ACM TOG 26(3); here
            with posteriors in the place of colors.
     """
-    full = leaves[np.ix_(*nearest_pixels(photo.shape, leaves.shape))]
+    down, right = nearest_pixels(photo.shape, leaves.shape)
+    full = np.take(leaves[:, right], down, axis=0)
     if photo.n_pixels > leaves.size:
         _refine(photo, channels, leaves, full, n_jobs)
     _restore_lost(leaves, full)

@@ -95,7 +95,8 @@ class RegionTree:
         return 1
 
     def _by_size(self, target: np.ndarray) -> np.ndarray:
-        areas = np.bincount(target[self.leaves].ravel(), minlength=self.n_leaves)
+        own = np.bincount(self.leaves.ravel(), minlength=self.n_leaves)
+        areas = np.bincount(target, own, self.n_leaves)
         order = np.argsort(-areas, kind="stable")
         names = np.empty(self.n_leaves, dtype=np.int32)
         names[order] = np.arange(self.n_leaves)
