@@ -108,7 +108,7 @@ def _case(covariance_type, D, dtype, K=3, seed=0):
 
 def _tolerance(parameters, dtype):
     """float32 data is multiplied in float32 by the wide kernels only."""
-    engine = engine_of(parameters.type.name, parameters.n_features)
+    engine = engine_of(parameters.type, parameters.n_features)
     return 5e-6 if engine.rounding(np.dtype(dtype)) > 1e-9 else 1e-11
 
 

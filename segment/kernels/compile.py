@@ -49,7 +49,8 @@ def _without_way_in(part: Any) -> Any:
 
 def _forgive(cache: Any) -> None:
     """Let a damaged cache or a full disk cost a compilation, not the run. Numba has no public hook for it."""
-    load, save = cache._load_overload, cache.save_overload
+    # Of the inside of Numba: where it is called otherwise, its public counterpart serves.
+    load, save = getattr(cache, "_load_overload", cache.load_overload), cache.save_overload
 
     def load_if_sound(signature: Any, context: Any) -> Any:
         try:

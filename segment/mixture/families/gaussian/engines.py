@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from segment.kernels.em import narrow
+from segment.mixture.families.gaussian.covariance import CovarianceType
 from segment.mixture.families.gaussian.parameters import Parameters
 from segment.mixture.families.gaussian.prepared import Narrow, PreparedGaussians
 
@@ -28,8 +29,8 @@ class Engine:
 
     Attributes
     ----------
-    types : tuple of {"full", "diag", "tied", "spherical"}
-        Of covariances.
+    serves : str
+        Name of a type of covariance, or of a form of factors.
     n_features : range
     prepare : callable
         (parameters, dtype, reg) to `PreparedGaussians`.
@@ -37,7 +38,7 @@ class Engine:
         Share of the log-likelihood that rounding may take away with float32 samples.
     """
 
-    types: tuple[str, ...]
+    serves: str
     n_features: range
     prepare: Callable[[Parameters, np.dtype, float], PreparedGaussians]
     single_rounding: float = 1e-11
@@ -74,19 +75,21 @@ _three = partial(Narrow, (narrow.accumulate_full_3, narrow.densities_full_3))
 _triangular = partial(Narrow, (narrow.accumulate_full, narrow.densities_full))
 
 ENGINES = (
-    Engine(("diag", "spherical"), range(1, WIDE["diag"]), _diagonal),
-    Engine(("diag", "spherical"), range(WIDE["diag"], _MOST), _expanded),
-    Engine(("full", "tied"), range(3, 4), _three),
-    Engine(("tied",), range(WIDE["tied"], WIDE["full"]), _pooled),
-    Engine(("full", "tied"), range(1, WIDE["full"]), _triangular),
+    Engine("tied", range(WIDE["tied"], WIDE["full"]), _pooled),
     # Products in float32 take away up to 1e-8 of the log-likelihood.
-    Engine(("full",), range(WIDE["full"], _MOST), _wide, single_rounding=6e-8),
-    Engine(("tied",), range(WIDE["full"], _MOST), _pooled, single_rounding=6e-8),
+    Engine("tied", range(WIDE["full"], _MOST), _pooled, single_rounding=6e-8),
+    Engine("full", range(3, 4), _three),
+    Engine("full", range(1, WIDE["full"]), _triangular),
+    Engine("full", range(WIDE["full"], _MOST), _wide, single_rounding=6e-8),
+    Engine("diag", range(1, WIDE["diag"]), _diagonal),
+    Engine("diag", range(WIDE["diag"], _MOST), _expanded),
 )
 
 
-def engine_of(covariance_type: str, n_features: int) -> Engine:
+def engine_of(kind: CovarianceType, n_features: int) -> Engine:
     """Return the engine that serves a type of covariance and a number of features."""
     return next(
-        engine for engine in ENGINES if covariance_type in engine.types and n_features in engine.n_features
+        engine
+        for engine in ENGINES
+        if engine.serves in (kind.name, kind.form) and n_features in engine.n_features
     )

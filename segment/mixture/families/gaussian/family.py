@@ -105,12 +105,12 @@ class Gaussian(Family[Parameters, Moments]):
                 f"the parameters are of covariance_type {parameters.covariance_type!r}, the family of "
                 f"{self.type.name!r}; they must agree"
             )
-        engine = engine_of(self.type.name, parameters.n_features)
+        engine = engine_of(self.type, parameters.n_features)
         return engine.prepare(parameters, np.dtype(dtype), self.reg_covar)
 
     def rounding(self, n_features: int, dtype: np.dtype) -> float:
         """Return the share of the objective that rounding may take away."""
-        return engine_of(self.type.name, n_features).rounding(dtype)
+        return engine_of(self.type, n_features).rounding(dtype)
 
     @property
     def is_plain(self) -> bool:

@@ -71,7 +71,7 @@ class Pattern:
         if self.form == "diag":
             of_known = np.diagonal(of_known, axis1=1, axis2=2)
         marginal = Parameters(parameters.weights, parameters.means[:, self.known], of_known, self.form)
-        self.prepared = engine_of(self.form, len(self.known)).prepare(marginal, dtype, reg)
+        self.prepared = engine_of(marginal.type, len(self.known)).prepare(marginal, dtype, reg)
         if self.form == "full":
             across, factors = whole[:, self.missing[:, None], self.known], marginal.factors
             self.slopes = across @ np.swapaxes(factors, 1, 2) @ factors
