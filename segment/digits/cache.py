@@ -19,7 +19,7 @@ from segment.errors import OutputError
 from segment.output import atomic_path, versions
 
 # To be raised whenever the same images would give other features.
-FORMAT = 4
+FORMAT = 5
 # Two sets: the features of each, and its four views.
 KEPT_FILES = 10
 _NEEDED = {"kind", "typical_spread", "mean", "components", "explained"}

@@ -21,7 +21,7 @@ from segment.parallel import block_ranges, map_blocks, single_threaded_blas
 
 PCA_ROWS = 20_000
 # So many images stand side by side in the scattering's kernels, and their spectra in the cache.
-BLOCK_ROWS = 64
+BLOCK_ROWS = 96
 PRODUCT_COLUMNS = 128
 # A spread below this (in pixels squared) is a stroke of no width: dividing by it would blow up noise.
 MIN_VARIANCE = 0.3
