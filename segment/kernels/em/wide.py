@@ -1,7 +1,9 @@
-"""EM kernels for many features (PCA scores of digits): what lies between products of matrices.
+"""EM kernels for many features (PCA scores of digits): products of matrices, and what lies between them.
 
-The products, and what they are for: segment/mixture/families/gaussian/wide.py and products.py. float32 data
-is multiplied in float32; everything that is summed over blocks is float64.
+What they are for: segment/mixture/families/gaussian/wide.py and products.py. Products of full covariances
+are made inside, so that a thread asks for the interpreter a few times a block, not after every product:
+threads that wait for it in turn hardly gain from a second core. float32 data is multiplied in float32; all
+that is summed over blocks is float64.
 """
 
 import math
@@ -45,7 +47,7 @@ def _keep_larger(bound, k, best, candidate):
 
 
 @kernel
-def upper_bounds(Y, offsets, log_scales, start, bounds, best, candidate):
+def _upper_bounds(Y, offsets, log_scales, start, bounds, best, candidate):
     """Bound the log densities of rows from `start` by the first features; name the largest bound's component.
 
     Y IN (K h, n): factors times first features; offsets IN (K, h); bounds OUT (K, N); best scratch (>= n,);
@@ -68,7 +70,7 @@ def upper_bounds(Y, offsets, log_scales, start, bounds, best, candidate):
 
 
 @kernel
-def select_candidates(candidate, n_components, rows, starts):
+def _select_candidates(candidate, n_components, rows, starts):
     """List, component by component, the rows whose candidate it is. rows OUT (n,); starts OUT (K + 1,)."""
     count = 0
     for k in range(n_components):
@@ -81,7 +83,7 @@ def select_candidates(candidate, n_components, rows, starts):
 
 
 @kernel
-def select_others(candidate, bounds, least, rows, starts):
+def _select_others(candidate, bounds, least, rows, starts):
     """List the rows that a component can still matter for; set its other bounds to -inf.
 
     bounds INOUT (K, n), exact for the candidates; least scratch (n,); rows OUT (K n + 1,); starts OUT
@@ -103,7 +105,7 @@ def select_others(candidate, bounds, least, rows, starts):
 
 
 @kernel
-def gather(X, rows, out):
+def _gather(X, rows, out):
     """Copy rows. X IN (N, D); rows IN (n,); out OUT (>= n, D)."""
     for j in range(rows.shape[0]):
         i = rows[j]
@@ -112,7 +114,7 @@ def gather(X, rows, out):
 
 
 @kernel(fastmath=_SUMS)
-def finish_bound(Y, offset, rows, bound):
+def _finish_bound(Y, offset, rows, bound):
     """Take the other features off a bound. Y IN (n, m); offset IN (m,); rows IN (n,); bound INOUT (N,)."""
     for j in range(rows.shape[0]):
         total = 0.0
@@ -124,9 +126,9 @@ def finish_bound(Y, offset, rows, bound):
 
 @kernel(fastmath=_SUMS)
 def weighted_differences(X, mean, share, out):
-    """Write rows sqrt(r) (x - mean, 1) of positive share r.
+    """Write rows sqrt(r) (x - mean, 1) of positive share r; return their number.
 
-    X IN (n, D); mean IN (D,); share IN (n,); out OUT (number of positive shares, D + 1). With the root itself
+    X IN (n, D); mean IN (D,); share IN (n,); out OUT (>= that number, D + 1). With the root itself
     in the last column, all three moments come out of one product.
     """
     n, D = X.shape
@@ -138,10 +140,11 @@ def weighted_differences(X, mean, share, out):
                 out[count, a] = root * (X[i, a] - mean[a])
             out[count, D] = root
             count += 1
+    return count
 
 
 @kernel
-def add_product(product, k, counts, first, second):
+def _add_product(product, k, counts, first, second):
     """Take a product of such rows apart. product IN (D + 1, D + 1); counts, first, second INOUT."""
     D = product.shape[0] - 1
     counts[k] += product[D, D]
@@ -149,6 +152,74 @@ def add_product(product, k, counts, first, second):
         first[k, a] += product[D, a]
         for b in range(D):
             second[k, a, b] += product[a, b]
+
+
+@kernel
+def _bound(first, head, offsets, log_scales, products, step, bounds, best, candidate):
+    """Bound all log densities by the first features, `step` rows at a time."""
+    for start in range(0, first.shape[0], step):
+        rows = first[start : min(start + step, first.shape[0])]
+        Y = products[: head.shape[0] * rows.shape[0]].reshape(head.shape[0], rows.shape[0])
+        np.dot(head, rows.T, Y)
+        _upper_bounds(Y, offsets, log_scales, start, bounds, best, candidate)
+
+
+@kernel
+def _finish(X, tail, offsets, rows, starts, gathered, products, bounds):
+    """Make the selected bounds exact. tail IN (K, D, m); bounds INOUT (K, n)."""
+    for k in range(tail.shape[0]):
+        mine = rows[starts[k] : starts[k + 1]]
+        n = mine.shape[0]
+        if n > 0:
+            _gather(X, mine, gathered)
+            np.dot(gathered[:n], tail[k], products[:n])
+            _finish_bound(products[:n], offsets[k], mine, bounds[k])
+
+
+@kernel
+def log_densities_that_matter(X, first, log_scales, head, tail, head_offsets, tail_offsets, step, bounds):
+    """Write the log densities of rows, -inf where a component cannot matter.
+
+    Parameters
+    ----------
+    X, first : IN (n, D), (n, h)
+        Rows less the origin, and their first features.
+    log_scales : IN (K,) float64
+    head : IN (K h, h)
+        The first rows of the inverse Cholesky factors, below each other.
+    tail : IN (K, D, D - h)
+        Their other rows, transposed.
+    head_offsets, tail_offsets : IN (K, h), (K, D - h) float64
+        Means less the origin, times those.
+    step : int
+        Rows whose first features are multiplied at a time: the products stay in the second-level cache.
+    bounds : OUT (K, n) float64
+    """
+    K, n = bounds.shape
+    heads = np.empty(head.shape[0] * min(step, n), head.dtype)
+    gathered, products = np.empty(X.shape, X.dtype), np.empty((n, tail.shape[2]), X.dtype)
+    rows, starts = np.empty(K * n + 1, np.int64), np.empty(K + 1, np.int64)
+    candidate, least = np.empty(n, np.int64), np.empty(n)
+    _bound(first, head, head_offsets, log_scales, heads, step, bounds, least, candidate)
+    _select_candidates(candidate, K, rows, starts)
+    _finish(X, tail, tail_offsets, rows, starts, gathered, products, bounds)
+    _select_others(candidate, bounds, least, rows, starts)
+    _finish(X, tail, tail_offsets, rows, starts, gathered, products, bounds)
+
+
+@kernel
+def add_moments(X, means, shares, begin, end, counts, first, second):
+    """Add the moments about the means of components `begin` to `end`.
+
+    X IN (n, D); means IN (K, D); shares IN (K, n); counts, first, second INOUT (K,), (K, D), (K, D, D)
+    float64.
+    """
+    n, D = X.shape
+    weighted, product = np.empty((n, D + 1), X.dtype), np.empty((D + 1, D + 1), X.dtype)
+    for k in range(begin, end):
+        found = weighted[: weighted_differences(X, means[k], shares[k], weighted)]
+        np.dot(found.T, found, product)
+        _add_product(product, k, counts, first, second)
 
 
 @kernel

@@ -5,8 +5,8 @@ alone bounds every log density from above, so only the components that can still
 finished: gathered, multiplied with the rest of their factor. A responsibility below one unit in the last
 place of its row (2^-52) is not told apart from zero by the sums it would enter, and is left out.
 
-numpy sees that a product X'X is symmetric, and one product serves the first half of all components. What
-was measured, and what else was tried: docs/decisions/em-kernels.md.
+One product serves the first half of all components. What was measured, and what else was tried:
+docs/decisions/em-kernels.md.
 
 float32 data is multiplied in float32 a block at a time; everything that is summed over blocks is float64.
 """
@@ -14,11 +14,14 @@ float32 data is multiplied in float32 a block at a time; everything that is summ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+
+# The products of Numba's kernels: loaded before BLAS is held to one thread, not by the first of them.
+import scipy.linalg.cython_blas  # noqa: F401
 
 from segment.data.reduction import map_in_order
 from segment.data.source import Block
@@ -53,8 +56,8 @@ class Factors(NamedTuple):
     head : (K h, h), dtype of the data
         The first h rows of the inverse Cholesky factors of all components, below each other (their other
         columns are zero).
-    tail : sequence of K (D, D - h) arrays, dtype of the data
-        Their other columns.
+    tail : (K, D, D - h), dtype of the data
+        Their other rows, transposed.
     head_offsets, tail_offsets : (K, h) and (K, D - h) float64
         These means times those factors.
     """
@@ -63,67 +66,36 @@ class Factors(NamedTuple):
     origin: np.ndarray
     means: np.ndarray
     head: np.ndarray
-    tail: Sequence[np.ndarray]
+    tail: np.ndarray
     head_offsets: np.ndarray
     tail_offsets: np.ndarray
 
 
-class _Scratch:
-    """Arrays that the steps of one thread share."""
-
-    def __init__(self, size: int, K: int, D: int, h: int, dtype: np.dtype) -> None:
-        self.step = min(size, max(_FEWEST_ROWS, _HEADS // (K * h)))
-        self.heads = np.empty(K * h * self.step, dtype)
-        self.tails = np.empty((size, D - h), dtype)
-        self.gathered = np.empty((size, D), dtype)
-        self.rows = np.empty(K * size + 1, np.int64)
-        self.starts = np.empty(K + 1, np.int64)
-        self.candidate = np.empty(size, np.int64)
-        self.least = np.empty(size)
-
-
-def _bound(block: np.ndarray, factors: Factors, scratch: _Scratch, bounds: np.ndarray) -> None:
-    """Bound all log densities by the first features, in small steps. bounds OUT (K, n)."""
-    head_factors = factors.head
-    for start in range(0, len(block), scratch.step):
-        first = block[start : start + scratch.step, : head_factors.shape[1]].T
-        heads = scratch.heads[: len(head_factors) * first.shape[1]].reshape(len(head_factors), -1)
-        np.dot(head_factors, first, out=heads)
-        kernels.upper_bounds(
-            heads, factors.head_offsets, factors.log_scales, start, bounds, scratch.least, scratch.candidate
-        )
-
-
-def _finish(block: np.ndarray, factors: Factors, scratch: _Scratch, bounds: np.ndarray) -> None:
-    """Make the selected bounds exact. bounds INOUT (K, n)."""
-    starts = scratch.starts
-    for k, factor in enumerate(factors.tail):
-        rows = scratch.rows[starts[k] : starts[k + 1]]
-        n = len(rows)
-        if n:
-            kernels.gather(block, rows, scratch.gathered)
-            tails = np.dot(scratch.gathered[:n], factor, out=scratch.tails[:n])
-            kernels.finish_bound(tails, factors.tail_offsets[k], rows, bounds[k])
-
-
 def _shares(
-    block: np.ndarray, sample_weight: np.ndarray, factors: Factors, scratch: _Scratch, shares: np.ndarray
+    block: np.ndarray, sample_weight: np.ndarray, factors: Factors, size: int, shares: np.ndarray
 ) -> list[float]:
-    """Write the weighted responsibilities of rows; return their log-likelihoods, one a step of `scratch`.
+    """Write the weighted responsibilities of rows; return their log-likelihoods, one for `size` rows each.
 
     block IN (n, D), less the origin; sample_weight IN (n,); shares OUT (K, n).
     """
-    K, size = len(factors.means), len(scratch.candidate)
+    K, h = len(factors.means), factors.head.shape[1]
+    step = max(_FEWEST_ROWS, _HEADS // (K * h))
     log_likelihoods = []
     for start in range(0, len(block), size):
         rows = slice(start, start + size)
         part = block[rows]
-        bounds, candidate = np.empty((K, len(part))), scratch.candidate[: len(part)]
-        _bound(part, factors, scratch, bounds)
-        kernels.select_candidates(candidate, K, scratch.rows, scratch.starts)
-        _finish(part, factors, scratch, bounds)
-        kernels.select_others(candidate, bounds, scratch.least[: len(part)], scratch.rows, scratch.starts)
-        _finish(part, factors, scratch, bounds)
+        bounds = np.empty((K, len(part)))
+        kernels.log_densities_that_matter(
+            part,
+            np.ascontiguousarray(part[:, :h]),
+            factors.log_scales,
+            factors.head,
+            factors.tail,
+            factors.head_offsets,
+            factors.tail_offsets,
+            step,
+            bounds,
+        )
         # Contiguous arrays that do not overlap: the loops of `posterior` are vectorized.
         found = np.empty_like(bounds)
         log_likelihoods.append(narrow.posterior(bounds, sample_weight[rows], found))
@@ -169,27 +141,23 @@ def accumulate_full(
     size = min(len(X), max(_FEWEST_ROWS, _SCRATCH // (K * D)))
     threads, apply = together or (1, map)
     rows = size if together is None else max(size, _ROUND)
-    scratches = [_Scratch(size, K, D, factors.head.shape[1], X.dtype) for _ in range(threads)]
     log_likelihood = 0.0
     for start in range(0, len(X), rows):
         block = X[start : start + rows] - factors.origin
         weight = sample_weight[start : start + rows]
         shares = np.empty((K, len(block)))
 
-        def share(task: Any, block: Any = block, weight: Any = weight, shares: Any = shares) -> list[float]:
-            cut, scratch = task
-            return _shares(block[cut], weight[cut], factors, scratch, shares[:, cut])
+        def share(cut: slice, block: Any = block, weight: Any = weight, shares: Any = shares) -> list[float]:
+            return _shares(block[cut], weight[cut], factors, size, shares[:, cut])
 
-        def gather_moments(k: int, block: Any = block, shares: Any = shares) -> None:
-            weighted = np.empty((np.count_nonzero(shares[k]), D + 1), X.dtype)
-            kernels.weighted_differences(block, factors.means[k], shares[k], weighted)
-            kernels.add_product(np.dot(weighted.T, weighted), k, counts, first, second)
+        def add_moments(cut: slice, block: Any = block, shares: Any = shares) -> None:
+            kernels.add_moments(block, factors.means, shares, cut.start, cut.stop, counts, first, second)
 
-        for found in apply(share, zip(_cuts(len(block), size, threads), scratches, strict=False)):
+        for found in apply(share, _cuts(len(block), size, threads)):
             # One by one: a sum for each thread would add them in another order.
             for value in found:
                 log_likelihood += value
-        for _ in apply(gather_moments, range(K)):
+        for _ in apply(add_moments, _cuts(K, 1, threads)):
             pass
     return log_likelihood
 
@@ -258,9 +226,7 @@ class Wide(PreparedGaussians):
         K, D = self.means.shape
         half, factors = D // 2, self.parameters.factors
         head = np.ascontiguousarray(factors[:, :half, :half].reshape(K * half, half), self.dtype)
-        # Large factors are not copied where they need not be.
-        arrange = np.asarray if self.shares_threads else np.ascontiguousarray
-        tail = [arrange(factor[half:].T, dtype=self.dtype) for factor in factors]
+        tail = np.ascontiguousarray(np.swapaxes(factors[:, half:], 1, 2), self.dtype)
         offsets = self.offsets
         return Factors(
             self.log_scales,
