@@ -37,8 +37,9 @@ _TASKS_EACH = 2
 _AHEAD_EACH = 2
 # Results that one task joins, and that the client does.
 _ADDENDS = 8
-# Bytes of what a pass does, above which it goes through a task of its own.
-_IN_CALL = 65536
+# Bytes of what a pass does, in all of its calls together, above which it goes through a task of its own: one
+# more round of messages, a third of a short step.
+_IN_CALLS = 4_000_000
 # Share of the workers' memory that blocks may take to be kept there, but for what a worker takes itself.
 _KEPT = 0.5
 _OWN = 400_000_000
@@ -109,8 +110,7 @@ class DaskEngine:
 
     def walk(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """Apply a picklable function to items; yield the results in order, a few ahead of what is taken."""
-        data = pickled(function)
-        sent = self._call(_same, data) if len(data) > _IN_CALL else data
+        sent = self._sent(function, _AHEAD_EACH * self._n_threads())
         pending: deque[Any] = deque()
         for item in items:
             pending.append(self._call(_applied, sent, item))
@@ -123,8 +123,7 @@ class DaskEngine:
         self, work: Any, reader: Reader, function: Any, spans: Sequence[Span], cuts: Sequence[int]
     ) -> list[Any]:
         """Return a future for each run of stretches, cut at `cuts`."""
-        data = pickled(function)
-        sent = self._call(_same, data) if len(data) > _IN_CALL else data
+        sent = self._sent(function, len(cuts) - 1)
         kept = self._keep(reader, spans[cuts[0] : cuts[-1]])
         if kept is None:
             # Mapped files are read by the task, and stay in the cache of the system.
@@ -137,6 +136,11 @@ class DaskEngine:
         n = len(runs)
         # Before blocks that nobody has asked for yet: they would fill the workers.
         return list(self.client.map(work, [sent] * n, [light] * n, runs, cuts[:-1], pure=False, priority=1))
+
+    def _sent(self, function: Any, n_calls: int) -> Any:
+        """Return what so many calls know a function by: its bytes, or where they are many, a future."""
+        data = pickled(function)
+        return self._call(_same, data) if len(data) * n_calls > _IN_CALLS else data
 
     def _keep(self, reader: Reader, spans: Sequence[Span]) -> dict[Span, Any] | None:
         """Return the stretches as futures that stay on the workers, where reading is dear and they fit."""
