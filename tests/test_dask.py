@@ -123,13 +123,22 @@ def test_a_worker_that_is_killed_costs_no_bit(kind, client, tmp_path):
     client.wait_for_workers(2)
 
 
-def test_large_parameters_go_through_a_task(client, tmp_path):
+@pytest.mark.parametrize("in_calls", [0, 10**7])
+def test_large_parameters_go_through_a_task(in_calls, client, tmp_path, monkeypatch):
     Y = np.random.default_rng(0).normal(size=(3000, 40))
     Y[:1500] += 3
     np.save(tmp_path / "w.npy", Y)
     options = {"n_components": 6, "init_params": "kmeans", "random_state": 0, "max_iter": 2}
+    monkeypatch.setattr(cluster, "_IN_CALLS", in_calls)
+    call, called = cluster.DaskEngine._call, []
+    monkeypatch.setattr(
+        cluster.DaskEngine,
+        "_call",
+        lambda engine, function, *rest: called.append(function) or call(engine, function, *rest),
+    )
     found = GaussianMixture(**options).fit(open_samples(tmp_path / "w.npy", client=client))
     assert bits(found) == bits(GaussianMixture(**options).fit(Y))
+    assert (cluster._same in called) == (in_calls == 0)
 
 
 def test_a_bad_value_is_named_with_its_row_from_the_workers(client, tmp_path):

@@ -172,3 +172,18 @@ def test_the_hooks_before_a_commit_are_the_checks_of_this_project():
     text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     entries = re.findall(r"entry: (ruff check|ruff format|mypy)", text)
     assert entries == ["ruff check", "ruff format", "mypy"]
+
+
+FOLDERS = {".ci", "datasets", "docs", "outputs", "scripts", "segment", "tests"}
+PAGES = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md"}
+TOP = FOLDERS | PAGES | {".gitignore", ".pre-commit-config.yaml", "pyproject.toml"}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="what is kept is asked of git: no checkout")
+def test_nothing_large_and_nothing_stray_is_kept():
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    kept = [name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+    assert len(kept) > 100
+    assert {name.partition("/")[0] for name in kept} <= TOP
+    assert [name for name in kept if (ROOT / name).stat().st_size > 500_000] == []

@@ -37,8 +37,7 @@ _TASKS_EACH = 2
 _AHEAD_EACH = 2
 # Results that one task joins, and that the client does.
 _ADDENDS = 8
-# Bytes of what a pass does, in all of its calls together, above which it goes through a task of its own: one
-# more round of messages, a third of a short step.
+# Bytes of what a pass does, in all calls, above which it goes through a task: one more round of messages.
 _IN_CALLS = 4_000_000
 # Share of the workers' memory that blocks may take to be kept there, but for what a worker takes itself.
 _KEPT = 0.5
