@@ -35,7 +35,6 @@ class _Expanded(PreparedGaussians):
     """What the two forms share. `plain` prepares the engine that serves where digits would be lost."""
 
     rows = WIDE_ROWS
-    n_terms: int
 
     def __init__(
         self,
@@ -55,15 +54,15 @@ class _Expanded(PreparedGaussians):
 
     @abstractmethod
     def _expansion(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return slopes (K, n_terms - 1), constants (K,), and how much cancels under each component (K,)."""
+        """Return slopes (K, T - 1), constants (K,), and how much cancels under each component (K,)."""
 
     @abstractmethod
     def _write_terms(self, X: np.ndarray, out: np.ndarray) -> None:
-        """Write the terms of rows, out (n, n_terms)."""
+        """Write the terms of rows, out (n, T)."""
 
     @abstractmethod
     def _moments(self, block: Block, sums: np.ndarray, log_likelihood: float) -> Moments:
-        """Return the moments of a block from the sums of responsibility times term, (K, n_terms)."""
+        """Return the moments of a block from the sums of responsibility times term, (K, T)."""
 
     @abstractmethod
     def _plain_moments(self, block: Block) -> Moments:
